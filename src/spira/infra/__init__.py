@@ -1,0 +1,1 @@
+"""Technologies behind small ports: objects, documents, broker. Knows no subsystem."""

@@ -1,0 +1,1 @@
+"""A durable log with partitions and consumer groups: `port` is the specification."""

@@ -1,0 +1,1 @@
+"""JSON documents with unique keys and compare-and-set: `port` is the specification."""

@@ -1,0 +1,1 @@
+"""Immutable blobs by key: `port` is the specification, one module per technology."""

@@ -1,0 +1,1 @@
+"""Keeping people private: pseudonyms, encryption at the objects' edge."""

@@ -1,0 +1,1 @@
+"""From a hospital's request to one result of record."""
