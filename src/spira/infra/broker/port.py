@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, Self
+
+from spira.kernel.errors import InvalidInput, Problem
+
+DEFAULT_PARTITIONS = 4
+_NAME = re.compile(r"[a-zA-Z0-9_-][a-zA-Z0-9._-]{0,248}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,13 +67,13 @@ class Consumer(Protocol):
 class Broker(Protocol):
     """Topics of ordered partitions. Every method may raise Unavailable."""
 
-    def ensure_topic(self, topic: str, *, partitions: int = 4) -> None:
+    def ensure_topic(self, topic: str, *, partitions: int = DEFAULT_PARTITIONS) -> None:
         """Make the topic if it does not exist; an existing one keeps its partitions."""
         ...
 
     def publish(self, records: Sequence[Record]) -> None:
         """Durable on return; a retry after Unavailable may double a record, never lose one or change their order
-        per key."""
+        per key. Topics that don't exist yet are made."""
         ...
 
     def subscribe(self, *, group: str, topics: Sequence[str]) -> Consumer:
@@ -79,3 +85,10 @@ class Broker(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+def check_name(name: str) -> str:
+    """Gives the name of a topic or group back; raises InvalidInput when Kafka would not take it."""
+    if _NAME.fullmatch(name) is None:
+        raise InvalidInput.of([Problem(where="topic or group", what=f"{name[:80]!r} must match {_NAME.pattern}")])
+    return name

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+import random
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from spira.kernel.errors import Conflict, InvalidInput, Problem
+
 Document = dict[str, Any]
-"""JSON values with a string `id`; the store adds an integer `version`, 1 at insert, +1 at each replace."""
+"""JSON values with a string `id`; the store adds an integer `version`, 1 at insert, +1 at each replace.
+
+Field names, at any depth, hold no `.` and don't start with `$`; integers fit into 64 bits; floats are finite
+(what every store can hold; see `check_document`)."""
 
 Scalar = str | int | float | bool | None
 
@@ -38,7 +47,8 @@ class OneOf:
 
 
 Where = Mapping[str, Scalar | Between | OneOf]
-"""All conditions hold. A plain value means equality; None matches null and missing alike."""
+"""All conditions hold. A plain value means equality; None matches null and missing alike. Conditions are on
+top-level fields that hold scalars; a value of another type doesn't match (`True` is not 1, `"1"` is not 1)."""
 
 
 class Documents(Protocol):
@@ -90,6 +100,66 @@ class Documents(Protocol):
 def update(documents: Documents, collection: str, id: str, change: Any, *, attempts: int = 16) -> Document:
     """Read, apply `change(document) -> document | None` (None: leave as it is), compare-and-set, again on Conflict.
 
-    Raises NotFound; Conflict after `attempts` lost races.
+    Raises NotFound; Conflict after `attempts` lost races, or at once when a unique key is taken.
     """
-    raise NotImplementedError
+    for attempt in range(attempts):
+        current = documents.get(collection, id)
+        version = current["version"]
+        changed = change(current)
+        if changed is None:
+            return documents.get(collection, id) if current.get("version") != version else current
+        try:
+            return documents.replace(collection, {**changed, "id": id, "version": version})
+        except Conflict:
+            if documents.get(collection, id)["version"] == version:
+                raise
+            time.sleep(random.uniform(0, 0.002 * 2 ** min(attempt, 6)))  # noqa: S311  # spreads contenders only
+    raise Conflict(f"{collection} {id!r} changed under {attempts} attempts to update it")
+
+
+_FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_COLLECTION = re.compile(r"[a-z][a-z0-9_-]{0,62}")
+
+
+def check_collection(name: str) -> str:
+    """Gives `name` back; raises InvalidInput when some store could not use it."""
+    if _COLLECTION.fullmatch(name) is None:
+        raise InvalidInput.of([Problem(where="collection", what=f"{name[:80]!r} must match {_COLLECTION.pattern}")])
+    return name
+
+
+def check_field(name: str) -> str:
+    """Gives the name of a top-level field back; raises InvalidInput when a condition or index can't use it."""
+    if _FIELD.fullmatch(name) is None:
+        raise InvalidInput.of([Problem(where="field", what=f"{name[:80]!r} must match {_FIELD.pattern}")])
+    return name
+
+
+def check_document(document: Mapping[str, Any]) -> Document:
+    """A shallow copy of `document`; raises InvalidInput that names what a store could not hold."""
+    problems = list(_problems(document, ""))
+    if not isinstance(document.get("id"), str) or not document["id"]:
+        problems.append(Problem(where="id", what="must be a text that isn't empty"))
+    if "_id" in document:
+        problems.append(Problem(where="_id", what="is the store's own", hint="use id"))
+    if problems:
+        raise InvalidInput.of(problems)
+    return dict(document)
+
+
+def _problems(value: object, where: str) -> Iterator[Problem]:
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            path = f"{where}.{name}" if where else str(name)
+            if not isinstance(name, str) or not name or "." in name or name.startswith("$"):
+                yield Problem(where=path, what="a field's name holds no '.', doesn't start with '$' and isn't empty")
+            yield from _problems(inner, path)
+    elif isinstance(value, (list, tuple)):
+        for index, inner in enumerate(value):
+            yield from _problems(inner, f"{where}[{index}]")
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield Problem(where=where, what=f"{value} is no JSON number")
+    elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+        yield Problem(where=where, what="does not fit into 64 bits", hint="store it as text")
+    elif not isinstance(value, (str, int, float, bool, type(None))):
+        yield Problem(where=where, what=f"{type(value).__name__} is no JSON value")

@@ -34,7 +34,8 @@ class Objects(Protocol):
 
     An object appears completely or not at all: a writer that dies at any point leaves nothing visible under
     the key, and readers see either the old bytes or the new ones. Keys are `/`-separated segments of
-    letters, digits and `._=@+-`, no segment starts with a dot. Puts are durable when they return.
+    letters, digits and `._=@+-`, no segment starts with a dot; where `a` is an object, `a/b` can't be one in every
+    store, so don't (Conflict where the store can tell). Puts are durable when they return.
     Every method may raise Unavailable; a full disk or bucket is Unavailable too.
     """
 
