@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor
 
 from spira.kernel.errors import InvalidInput, Problem
+from spira.voice import phonation
 from spira.voice.decode import SAMPLE_RATE, FloatArray
 from spira.voice.quality import VadSettings, active_rms
 from spira.voice.segment import Windows, WindowSettings, cut
@@ -33,7 +34,8 @@ class FeatureSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    kind: Literal["waveform", "spectrogram", "mel", "log-mel", "mfcc"] = "mfcc"
+    kind: Literal["waveform", "spectrogram", "mel", "log-mel", "mfcc", "phonation"] = "mfcc"
+    """phonation: the seven descriptors of `spira.voice.phonation`, then `n_mfcc` MFCCs of the same frames."""
     n_fft: int = Field(default=1200, ge=2, le=65_536)
     win_length: int = Field(default=400, ge=2)
     hop_length: int = Field(default=160, ge=1)
@@ -48,6 +50,8 @@ class FeatureSettings(BaseModel):
     def _agrees_with_itself(self) -> Self:
         if self.win_length > self.n_fft:
             raise ValueError(f"win_length {self.win_length} is above n_fft {self.n_fft}")
+        if self.kind == "phonation" and (self.win_length, self.n_fft) != (phonation.WINDOW, phonation.FFT):
+            raise ValueError(f"phonation needs win_length {phonation.WINDOW} and n_fft {phonation.FFT}")
         if self.n_mfcc > self.n_mels:
             raise ValueError(f"n_mfcc {self.n_mfcc} is above n_mels {self.n_mels}")
         if self.fmin_hz >= self.highest_hz:
@@ -73,12 +77,15 @@ class Features:
 
 def frames(settings: FeatureSettings, samples: int) -> int:
     """How many frames a window of `samples` samples has (T)."""
+    if settings.kind == "phonation":
+        return 1 + (samples - settings.win_length) // settings.hop_length
     return samples if settings.kind == "waveform" else 1 + samples // settings.hop_length
 
 
 def bins(settings: FeatureSettings) -> int:
     """How many values a frame has (F)."""
     sizes = {"waveform": 1, "spectrogram": settings.n_fft // 2 + 1, "mfcc": settings.n_mfcc}
+    sizes["phonation"] = len(phonation.DESCRIPTORS) + settings.n_mfcc
     return sizes.get(settings.kind, settings.n_mels)
 
 
@@ -117,12 +124,18 @@ def _mask(valid: Tensor, samples: Tensor, settings: FeatureSettings) -> Tensor:
     times = torch.arange(frames(settings, samples.shape[1]))
     if settings.kind == "waveform":
         return times < valid[:, None]
+    if settings.kind == "phonation":  # only frames without padding: half a frame of silence is no voice
+        inside = times * settings.hop_length + settings.win_length <= valid[:, None]
+        return inside | (times == 0)
     return times * settings.hop_length - settings.win_length // 2 < valid[:, None]
 
 
 def _values(samples: Tensor, settings: FeatureSettings) -> Tensor:
     if settings.kind == "waveform":
         return samples.unsqueeze(2)
+    if settings.kind == "phonation":
+        power = phonation.power_spectra(samples, settings.hop_length)
+        return torch.cat((phonation.descriptors(power), _cepstra(power @ mel_bands(settings), settings)), dim=2)
     pad = settings.n_fft // 2
     if samples.shape[1] <= pad:
         raise InvalidInput.of([Problem(where="windows.window_s", what="is shorter than half of n_fft")])
@@ -136,9 +149,16 @@ def _values(samples: Tensor, settings: FeatureSettings) -> Tensor:
     mel = power @ mel_bands(settings)
     if settings.kind == "mel":
         return mel
+    return _cepstra(mel, settings) if settings.kind == "mfcc" else _decibels(mel)
+
+
+def _cepstra(mel: Tensor, settings: FeatureSettings) -> Tensor:
+    return _decibels(mel) @ cosines(settings)
+
+
+def _decibels(mel: Tensor) -> Tensor:
     decibels = 10.0 * mel.clamp(min=LOWEST_POWER).log10()
-    decibels = torch.maximum(decibels, decibels.amax((1, 2), keepdim=True) - TOP_DB)
-    return decibels @ cosines(settings) if settings.kind == "mfcc" else decibels
+    return torch.maximum(decibels, decibels.amax((1, 2), keepdim=True) - TOP_DB)
 
 
 @lru_cache(maxsize=16)

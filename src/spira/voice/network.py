@@ -8,17 +8,17 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from spira.kernel.errors import InvalidInput, Problem
+from spira.voice.robust import RobustNet
 
 
 class NetworkSettings(BaseModel):
-    """Which network; `members` are trained apart and their logits averaged; `hidden` is the width of `robust`."""
+    """Which network; `members` are trained apart and their logits averaged."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     architecture: Literal["spiraconv-v1", "spiraconv-v2", "robust"] = "spiraconv-v2"
     dropout: float = Field(default=0.7, ge=0.0, lt=1.0)
     members: int = Field(default=1, ge=1, le=64)
-    hidden: int = Field(default=32, ge=1, le=4096)
 
 
 def build_network(settings: NetworkSettings, *, frames: int, bins: int) -> nn.Module:
@@ -28,9 +28,7 @@ def build_network(settings: NetworkSettings, *, frames: int, bins: int) -> nn.Mo
     gives logits, float32 [B]. Raises InvalidInput when the windows are too short for the network.
     """
     if settings.architecture == "robust":
-        from spira.voice.robust import RobustNet
-
-        return RobustNet(settings, frames=frames, bins=bins)
+        return RobustNet(bins=bins, dropout=settings.dropout)
     return SpiraConv(settings, frames=frames, bins=bins)
 
 

@@ -1,7 +1,7 @@
 """The network of the `robust` preset: statistics of frame descriptors over a window, then a small classifier.
 
 Made for a few hundred people: what varies between people is pooled first (as in x-vectors, Snyder et al. 2018, but
-over given descriptors instead of learned frames), so that only a few hundred weights are left to learn.
+over given descriptors instead of learned frames), so that fewer than two hundred weights are left to learn.
 """
 
 from __future__ import annotations
@@ -9,49 +9,59 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from spira.voice.phonation import DESCRIPTORS
+
 QUANTILES = (0.1, 0.5, 0.9)
 STATISTICS = 4 + len(QUANTILES)
+VIEW_DROPOUT = 0.5
 _SMALLEST_SPREAD = 1e-3
 
 
 class RobustNet(nn.Module):
-    """`forward(values [B, T, F], mask [B, T]) -> logits [B]`, float32.
+    """`forward(values [B, T, F], mask [B, T]) -> logits [B]`, float32; made for `phonation` features.
 
-    Pools mean, spreads and quantiles over the masked-in frames, standardises them by the training set's moments
-    (BatchNorm without weights) and adds a linear score and, with `hidden` > 0, that of a small perceptron.
+    Pools `statistics` over the masked-in frames and standardises them by the training set's moments (BatchNorm
+    without weights). Two linear views, over the descriptors of phonation and over the cepstrum, add their scores;
+    in training half of the examples are seen through one view only, so that neither leans on the other.
     """
 
-    def __init__(self, *, bins: int, hidden: int, dropout: float) -> None:
+    def __init__(self, *, bins: int, dropout: float) -> None:
         super().__init__()
-        size = bins * STATISTICS
-        self.standardise = nn.BatchNorm1d(size, affine=False)
+        self.standardise = nn.BatchNorm1d(bins * STATISTICS, affine=False)
         self.dropout = nn.Dropout(dropout)
-        self.linear = nn.Linear(size, 1)
-        self.perceptron = (
-            nn.Sequential(nn.Linear(size, hidden), nn.Mish(), nn.Dropout(dropout), nn.Linear(hidden, 1))
-            if hidden
-            else None
-        )
+        self.sizes = [len(DESCRIPTORS), bins - len(DESCRIPTORS)] if bins > len(DESCRIPTORS) else [bins]
+        self.views = nn.ModuleList(nn.Linear(size * STATISTICS, 1) for size in self.sizes)
 
     def forward(self, values: Tensor, mask: Tensor) -> Tensor:
         with torch.no_grad():
             pooled = statistics(values, mask)
-        standard = self.dropout(self.standardise(pooled))
-        logits = self.linear(standard)
-        if self.perceptron is not None:
-            logits = logits + self.perceptron(standard)
-        return logits.squeeze(1)
+        standard = self.dropout(self.standardise(pooled.flatten(1)))
+        scores = self._scores(standard.unflatten(1, pooled.shape[1:]))
+        if self.training and len(self.views) == 2:
+            scores = scores * _drop_views(len(scores))
+        return scores.sum(1)
+
+    def _scores(self, standard: Tensor) -> Tensor:
+        parts = torch.split(standard, self.sizes, dim=2)
+        return torch.cat([view(part.flatten(1)) for view, part in zip(self.views, parts, strict=True)], dim=1)
+
+
+def _drop_views(count: int) -> Tensor:
+    """Of `count` examples, weights [count, 2]: a quarter (2, 0), a quarter (0, 2), the others (1, 1)."""
+    chance = torch.rand(count)
+    first = torch.where(chance < VIEW_DROPOUT / 2, 2.0, torch.where(chance < VIEW_DROPOUT, 0.0, 1.0))
+    return torch.stack((first, 2.0 - first), dim=1)
 
 
 def statistics(values: Tensor, mask: Tensor) -> Tensor:
-    """Over the frames of values [B, T, F] where mask [B, T]: float32 [B, 7 F] of mean, log deviation, log deviation
+    """Over the frames of values [B, T, F] where mask [B, T]: float32 [B, 7, F] of mean, log deviation, log deviation
     and log mean size of the frame-to-frame change, and the quantiles. Spreads are logs since they are skewed."""
     held = mask.unsqueeze(2)
     mean, deviation, _ = _moments(values, held)
     step_held = held[:, 1:] & held[:, :-1]
     _, step_deviation, step_size = _moments(values[:, 1:] - values[:, :-1], step_held)
     spreads = (torch.log(spread + _SMALLEST_SPREAD) for spread in (deviation, step_deviation, step_size))
-    return torch.cat((mean, *spreads, _quantiles(values, held)), dim=1)
+    return torch.stack((mean, *spreads, *_quantiles(values, held)), dim=1)
 
 
 def _moments(values: Tensor, held: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -62,7 +72,7 @@ def _moments(values: Tensor, held: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return mean, variance.sqrt(), kept.abs().sum(1) / count
 
 
-def _quantiles(values: Tensor, held: Tensor) -> Tensor:
+def _quantiles(values: Tensor, held: Tensor) -> list[Tensor]:
     ordered = values.masked_fill(~held, torch.inf).sort(dim=1).values
     last = (held.sum(1, keepdim=True) - 1).clamp(min=0).expand(-1, 1, values.shape[2])
     found = []
@@ -72,4 +82,4 @@ def _quantiles(values: Tensor, held: Tensor) -> Tensor:
         above = torch.minimum(below + 1, last)
         low, high = ordered.gather(1, below), ordered.gather(1, above)
         found.append(torch.lerp(low, high, place - below).squeeze(1))
-    return torch.cat(found, dim=1)
+    return found
