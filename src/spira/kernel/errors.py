@@ -7,6 +7,7 @@
     ├── Forbidden           ask somebody who may
     │   └── Unauthenticated say who you are first
     └── Unavailable         try again later; nothing was half done
+        └── Throttled       too much at once; `retry_after_s` says when
 
 One table per entry point turns a branch into an HTTP status, an exit code, a retry or a dead letter.
 """
@@ -68,3 +69,11 @@ class Unauthenticated(Forbidden):
 
 class Unavailable(SpiraError):
     """A store, broker or registry did not answer; the same call may work later."""
+
+
+class Throttled(Unavailable):
+    """The caller asked too often; the same call works after `retry_after_s` seconds."""
+
+    def __init__(self, message: str, *, retry_after_s: float) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(message)

@@ -1,0 +1,1 @@
+"""Technologies of identity: argon2, JSON Web Tokens, key files."""

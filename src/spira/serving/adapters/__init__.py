@@ -1,0 +1,1 @@
+"""Technologies of serving: models from the MLflow registry."""

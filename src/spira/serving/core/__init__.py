@@ -1,0 +1,1 @@
+"""What an inference is, which recordings and metadata it takes, and how it ends. Pure."""

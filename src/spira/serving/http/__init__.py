@@ -1,0 +1,1 @@
+"""Models, inferences and results over HTTP."""

@@ -1,0 +1,1 @@
+"""What serving does, as plain functions over ports."""
