@@ -85,6 +85,5 @@ def _session_s(parts: SplitResult) -> float:
 
 def _unknown(url: str, known: str) -> InvalidInput:
     """The URL may hold a password: only its scheme is told."""
-    return InvalidInput.of(
-        [Problem(where="store URL", what=f"'{url.split(':')[0][:20]}:…' not understood", hint=known)]
-    )
+    scheme = url.partition(":")[0][:20]
+    return InvalidInput.of([Problem(where="store URL", what=f"'{scheme}:…' is not understood", hint=known)])

@@ -54,7 +54,8 @@ top-level fields that hold scalars; a value of another type doesn't match (`True
 class Documents(Protocol):
     """Documents by id inside declared collections.
 
-    Each call is atomic and durable when it returns. Every method may raise Unavailable.
+    Each call is atomic and durable when it returns. A process declares a collection before it uses it, else
+    InvalidInput. Every method may raise Unavailable.
     """
 
     def declare(self, collection: Collection) -> None:
@@ -126,6 +127,11 @@ def check_collection(name: str) -> str:
     if _COLLECTION.fullmatch(name) is None:
         raise InvalidInput.of([Problem(where="collection", what=f"{name[:80]!r} must match {_COLLECTION.pattern}")])
     return name
+
+
+def undeclared(collection: str) -> InvalidInput:
+    """The error of whoever uses a collection without declaring it first."""
+    return InvalidInput.of([Problem(where="collection", what=f"{collection[:80]!r} is not declared in this process")])
 
 
 def check_field(name: str) -> str:

@@ -20,6 +20,7 @@ from spira.infra.documents.port import (
     check_collection,
     check_document,
     check_field,
+    undeclared,
 )
 from spira.infra.sqlite import SqliteFile
 from spira.kernel.errors import Conflict, InvalidInput, NotFound, Problem
@@ -35,9 +36,10 @@ class SqliteDocuments:
 
     def __init__(self, path: Path) -> None:
         self._file = SqliteFile(path)
+        self._declared: set[str] = set()
 
     def declare(self, collection: Collection) -> None:
-        table = _table(collection.name)
+        table = _quoted(check_collection(collection.name))
         with self._file.writing() as db, _conflicts_told(collection.name):
             db.execute(
                 f"CREATE TABLE IF NOT EXISTS {table}"
@@ -49,6 +51,7 @@ class SqliteDocuments:
             for field in collection.indexed:
                 name = _quoted(f"{collection.name}:indexed:{field}")
                 db.execute(f"CREATE INDEX IF NOT EXISTS {name} ON {table} ({_value(field)})")
+        self._declared.add(collection.name)
 
     def insert(self, collection: str, document: Mapping[str, Any]) -> Document:
         new = check_document(document) | {"version": 1}
@@ -115,15 +118,20 @@ class SqliteDocuments:
 
     @contextmanager
     def _reading(self, collection: str) -> Iterator[tuple[sqlite3.Connection, str]]:
-        table = _table(collection)
-        with self._file.reading() as db, _declared(collection):
+        table = self._table(collection)
+        with self._file.reading() as db:
             yield db, table
 
     @contextmanager
     def _writing(self, collection: str) -> Iterator[tuple[sqlite3.Connection, str]]:
-        table = _table(collection)
-        with self._file.writing() as db, _declared(collection), _conflicts_told(collection):
+        table = self._table(collection)
+        with self._file.writing() as db, _conflicts_told(collection):
             yield db, table
+
+    def _table(self, collection: str) -> str:
+        if collection not in self._declared:
+            raise undeclared(collection)
+        return _quoted(collection)
 
 
 def _all_of(where: Where) -> Condition:
@@ -177,10 +185,6 @@ def _value(field: str) -> str:
     return "id" if field == "id" else f"json_extract(body, '$.{check_field(field)}')"
 
 
-def _table(collection: str) -> str:
-    return _quoted(check_collection(collection))
-
-
 def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
@@ -191,16 +195,6 @@ def _to_json(document: Document) -> str:
 
 def _from_json(text: str) -> Document:
     return json.loads(text)  # type: ignore[no-any-return]  # what was stored was a document
-
-
-@contextmanager
-def _declared(collection: str) -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.OperationalError as error:
-        if "no such table" not in str(error):
-            raise
-        raise InvalidInput.of([Problem(where="collection", what=f"{collection!r} was not declared")]) from error
 
 
 @contextmanager

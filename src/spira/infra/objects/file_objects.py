@@ -7,12 +7,12 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
 from spira.infra.objects.port import ObjectInfo, StoredObject, check_key
-from spira.kernel.errors import Conflict, InvalidInput, NotFound, Problem, Unavailable
+from spira.infra.objects.sources import reading
+from spira.kernel.errors import Conflict, NotFound, Unavailable
 from spira.kernel.ids import new_id
 
 CHUNK_BYTES = 1 << 20
@@ -34,7 +34,7 @@ class FileObjects:
     def put(self, key: str, data: bytes | BinaryIO | Path, *, if_absent: bool = False) -> StoredObject:
         target = self._path(key)
         self._sweep_once()
-        with _reader(data) as source, self._staged() as (temporary, sink):
+        with reading(data) as source, self._staged() as (temporary, sink):
             size, sha256 = _copy(source, sink)
             with _told_as_unavailable(key):
                 sink.flush()
@@ -118,21 +118,6 @@ class FileObjects:
             for leftover in self._staging.iterdir():
                 if leftover.stat().st_mtime < oldest:
                     leftover.unlink(missing_ok=True)
-
-
-@contextmanager
-def _reader(data: bytes | BinaryIO | Path) -> Iterator[BinaryIO]:
-    if isinstance(data, bytes):
-        yield BytesIO(data)
-    elif isinstance(data, Path):
-        try:
-            stream = data.open("rb")
-        except OSError as error:
-            raise InvalidInput.of([Problem(where=str(data), what=f"can't be read: {error.strerror}")]) from error
-        with stream:
-            yield stream
-    else:
-        yield data
 
 
 def _copy(source: BinaryIO, sink: BinaryIO) -> tuple[int, str]:
