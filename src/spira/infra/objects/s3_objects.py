@@ -87,21 +87,21 @@ class S3Objects:
         """Invisible until it is completed; a writer that dies leaves parts for the bucket's own clean-up rule."""
         with _errors_of(key):
             s3 = self._s3.get()
-            upload = {
-                "UploadId": s3.create_multipart_upload(**self._place(key), ChecksumAlgorithm="SHA256")["UploadId"]
-            }
+            upload = self._begin_upload(s3, key)
             try:
-                parts, size, sha256 = self._send_parts(s3, key, upload, first, rest)
-                s3.complete_multipart_upload(
-                    **self._place(key), **upload, MultipartUpload={"Parts": parts}, **condition
-                )
+                parts, size, sha256 = self._send_parts(s3, upload, first, rest)
+                s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts}, **condition)
             except BaseException:
                 with suppress(BotoCoreError, ClientError):
-                    s3.abort_multipart_upload(**self._place(key), **upload)
+                    s3.abort_multipart_upload(**upload)
                 raise
         return StoredObject(key=key, size=size, sha256=sha256)
 
-    def _send_parts(self, s3: S3Client, key: str, upload: Any, first: bytes, rest: BinaryIO) -> tuple[Parts, int, str]:
+    def _begin_upload(self, s3: S3Client, key: str) -> Any:
+        started = s3.create_multipart_upload(**self._place(key), ChecksumAlgorithm="SHA256")
+        return self._place(key) | {"UploadId": started["UploadId"]}
+
+    def _send_parts(self, s3: S3Client, upload: Any, first: bytes, rest: BinaryIO) -> tuple[Parts, int, str]:
         parts: Parts = []
         size, whole, chunk = 0, hashlib.sha256(), first
         while chunk:
@@ -109,7 +109,7 @@ class S3Objects:
             size += len(chunk)
             checksum = _base64(hashlib.sha256(chunk))
             number = len(parts) + 1
-            sent = s3.upload_part(**self._place(key), **upload, PartNumber=number, Body=chunk, ChecksumSHA256=checksum)
+            sent = s3.upload_part(**upload, PartNumber=number, Body=chunk, ChecksumSHA256=checksum)
             parts.append({"PartNumber": number, "ETag": sent["ETag"], "ChecksumSHA256": checksum})
             chunk = _read_exactly(rest, PART_BYTES)
         return parts, size, whole.hexdigest()
