@@ -1,0 +1,1 @@
+"""Values and decisions of training: configuration, data set, splits, figures. Pure."""
