@@ -195,7 +195,7 @@ def _digests(folder: Path) -> dict[str, str]:
 def _readme(parameters: CohortParameters) -> str:
     return f"""{WARNING}
 
-{parameters.participants} made-up participants, half of them "patients", seed {parameters.seed}. Their voices are glottal
+{parameters.participants} made-up participants, half "patients", seed {parameters.seed}. Their voices are glottal
 pulses sent through formant filters. "Patients" differ on average as published for SPIRA: more and longer pauses, higher
 and less steady pitch, more jitter, shimmer and breath; the classes overlap. Age, sex, site, phone, mask, level and ward
 noise were drawn without looking at the label. The column label_source says "synthetic" in every row.

@@ -1,0 +1,1 @@
+"""Technologies behind training: files of manifests and recordings, plots, report, MLflow."""

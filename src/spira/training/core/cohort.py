@@ -1,0 +1,117 @@
+"""The data set after it passed the door: pseudonymous, checked, with digests; and how its people are divided."""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Sequence
+
+from pydantic import BaseModel, ConfigDict
+
+from spira.kernel.errors import InvalidInput, Problem
+from spira.training.core.dataset import CLASS_NAMES, Label
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Recording(_Value):
+    """One usable recording."""
+
+    row: int
+    location: str
+    sha256: str
+    """Of the file's bytes."""
+    duration_s: float
+    participant: str
+    """A pseudonym."""
+    label: Label
+    fold: int | None
+    matched_pair: int | None
+    age: float | None
+    facets: dict[str, str]
+
+
+class NoiseClip(_Value):
+    """One usable recording of noise."""
+
+    location: str
+    sha256: str
+    kind: str
+    group: str
+
+
+class Cohort(_Value):
+    """What training works on."""
+
+    recordings: tuple[Recording, ...]
+    noise: tuple[NoiseClip, ...] = ()
+
+    def participants(self) -> dict[str, Label]:
+        """Each person's class, in the order of the pseudonyms."""
+        return {one.participant: one.label for one in sorted(self.recordings, key=lambda one: one.participant)}
+
+
+class Split(_Value):
+    """Indexes of recordings; no person is on two sides."""
+
+    train: tuple[int, ...]
+    validation: tuple[int, ...]
+    test: tuple[int, ...]
+
+
+def folds_of(cohort: Cohort, *, folds: int, seed: int) -> dict[str, int]:
+    """Each participant's fold: the manifest's where it has folds, else dealt at random, evenly within each class."""
+    given = {one.participant: one.fold for one in cohort.recordings if one.fold is not None}
+    return given or {name: n % folds for people in _shuffled(cohort.participants(), seed) for n, name in enumerate(people)}
+
+
+def fold_numbers(cohort: Cohort, *, folds: int) -> tuple[int, ...]:
+    """The folds that exist; fold 0 is left out by the model that is shown."""
+    given = sorted({one.fold for one in cohort.recordings if one.fold is not None})
+    return tuple(given) or tuple(range(folds))
+
+
+def split(cohort: Cohort, *, fold: int, folds: int, validation_share: float, seed: int) -> Split:
+    """People of `fold` are the test; of the others, a stratified part of `validation_share` is for validation.
+
+    Raises InvalidInput when a side would lack one of the classes.
+    """
+    fold_of = folds_of(cohort, folds=folds, seed=seed)
+    rest = {name: label for name, label in cohort.participants().items() if fold_of[name] != fold}
+    validation: set[str] = set()
+    for people in _shuffled(rest, seed + 1 + fold):
+        validation.update(people[: max(1, round(validation_share * len(people)))])
+    sides: dict[str, list[int]] = defaultdict(list)
+    for index, one in enumerate(cohort.recordings):
+        side = "test" if fold_of[one.participant] == fold else "train"
+        sides["validation" if one.participant in validation else side].append(index)
+    made = Split(train=tuple(sides["train"]), validation=tuple(sides["validation"]), test=tuple(sides["test"]))
+    _refuse_one_sided(made, cohort, fold=fold)
+    return made
+
+
+def _shuffled(participants: dict[str, Label], seed: int) -> list[list[str]]:
+    """People of each class in an order that depends on who they are and on `seed`, not on the manifest's order."""
+    chance = random.Random(seed)  # noqa: S311 - chance for a split, no secret
+    classes = [sorted(name for name, one in participants.items() if one == label) for label in (0, 1)]
+    for people in classes:
+        chance.shuffle(people)
+    return classes
+
+
+def _refuse_one_sided(made: Split, cohort: Cohort, *, fold: int) -> None:
+    problems = []
+    for side, indexes in made.model_dump().items():
+        there = {cohort.recordings[index].label for index in indexes}
+        missing = [CLASS_NAMES[label] for label in (0, 1) if label not in there]
+        if missing:
+            what = f"the {side} side has nobody of class {' and '.join(missing)}"
+            problems.append(Problem(where=f"fold {fold}", what=what, hint="more people, fewer folds"))
+    if problems:
+        raise InvalidInput.of(problems)
+
+
+def people_of(cohort: Cohort, indexes: Sequence[int]) -> set[str]:
+    return {cohort.recordings[index].participant for index in indexes}

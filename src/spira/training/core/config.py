@@ -1,0 +1,200 @@
+"""The configuration of a training: one frozen tree from strict JSON, in which every mistake has a path and a line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from spira.kernel.errors import InvalidInput, NotFound, Problem
+from spira.training.core.dataset import DatasetConfig
+from spira.training.core.noise import AugmentationConfig
+from spira.training.core.strict_json import Document, parse
+from spira.voice.features import FeatureSettings
+from spira.voice.network import NetworkSettings
+from spira.voice.segment import WindowSettings
+
+PRESETS = Path(__file__).parent.parent / "presets"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class SplitConfig(_Section):
+    """Who is held out. People, never recordings, are divided."""
+
+    folds: int = Field(default=5, ge=2, le=100)
+    """Number of folds that are made where the manifest has none; each is held out once by cross-validation."""
+    validation_share: float = Field(default=0.2, gt=0.0, lt=0.9)
+    """Share of the remaining people of each class that choose the epoch, the calibration and the threshold."""
+
+
+class OptimisationConfig(_Section):
+    """How weights are fitted: Adam on the mean binary cross-entropy of windows."""
+
+    epochs: int = Field(default=100, ge=1)
+    batch_recordings: int = Field(default=16, ge=1)
+    """Recordings per batch; all windows of a recording stay together."""
+    learning_rate: float = Field(default=1e-3, gt=0.0)
+    weight_decay: float = Field(default=0.01, ge=0.0)
+    decoupled_decay: bool = False
+    """AdamW's decay instead of the L2 term of the published recipe."""
+    schedule: Literal["noam", "constant"] = "noam"
+    warmup_steps: int = Field(default=1000, ge=1)
+    """The Noam schedule rises for so many batches, to `learning_rate`."""
+    patience: int | None = Field(default=20, ge=1)
+    """Epochs without a better validation AUC after which a member stops; null: never."""
+    label_smoothing: float = Field(default=0.0, ge=0.0, lt=0.5)
+    mixup_alpha: float = Field(default=0.0, ge=0.0)
+    """Beta(alpha, alpha) mixing of windows across labels; 0: off."""
+    time_masks: int = Field(default=0, ge=0, le=16)
+    time_mask_frames: int = Field(default=0, ge=0)
+    """SpecAugment: stripes of up to so many frames are replaced by the window's mean."""
+    bin_masks: int = Field(default=0, ge=0, le=16)
+    bin_mask_bins: int = Field(default=0, ge=0)
+    threads: int = Field(default=1, ge=1, le=64)
+    """CPU threads of torch. Sums depend on it in the last bits, so it is part of the configuration."""
+
+    @model_validator(mode="after")
+    def _masks_have_a_width(self) -> Self:
+        for count, width in (("time_masks", "time_mask_frames"), ("bin_masks", "bin_mask_bins")):
+            if (getattr(self, count) > 0) != (getattr(self, width) > 0):
+                raise ValueError(f"{count} and {width} are both 0 or both above 0")
+        return self
+
+
+class CalibrationConfig(_Section):
+    """What the validation people decide after the fit."""
+
+    kind: Literal["none", "temperature", "platt"] = "platt"
+    """`platt` fits temperature and bias, `temperature` the temperature alone."""
+    threshold: Literal["fixed", "max-uar"] = "max-uar"
+    fixed_threshold: float = Field(default=0.5, ge=0.0, le=1.0)
+
+
+class EvaluationConfig(_Section):
+    """What is reported and what a model must reach."""
+
+    slices: tuple[str, ...] = ("sex", "age_band", "site", "device", "mask", "cause")
+    min_slice_people: int = Field(default=10, ge=1)
+    """Smaller slices are counted, not judged."""
+    min_test_people: int = Field(default=30, ge=1)
+
+
+class PublicationConfig(_Section):
+    """How the model is called in the registry."""
+
+    model_name: str = Field(default="", pattern=r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)?$")
+    """Empty: the name of the preset or of the configuration's file."""
+    alias: Literal["challenger"] = "challenger"
+
+
+class TrainingConfig(_Section):
+    """Everything that decides what a training gives, for one data set."""
+
+    seed: int = Field(default=42, ge=0, lt=2**31)
+    dataset: DatasetConfig = DatasetConfig()
+    windows: WindowSettings = WindowSettings()
+    features: FeatureSettings = FeatureSettings()
+    augmentation: AugmentationConfig = AugmentationConfig()
+    network: NetworkSettings = NetworkSettings()
+    split: SplitConfig = SplitConfig()
+    training: OptimisationConfig = OptimisationConfig()
+    calibration: CalibrationConfig = CalibrationConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    publication: PublicationConfig = PublicationConfig()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.augmentation.variants == 0 and not self.augmentation.clean:
+            raise ValueError("augmentation.clean false with augmentation.variants 0 leaves nothing to train on")
+        if self.features.kind == "waveform" and self.training.bin_masks:
+            raise ValueError("training.bin_masks has no meaning for features.kind 'waveform'")
+        if self.training.schedule == "constant" and "warmup_steps" in self.training.model_fields_set:
+            raise ValueError("training.warmup_steps belongs to training.schedule 'noam'")
+        return self
+
+
+def preset_names() -> tuple[str, ...]:
+    return tuple(sorted(file.stem for file in PRESETS.glob("*.json")))
+
+
+def read_preset(name: str, *, overrides: Sequence[str] = ()) -> TrainingConfig:
+    """Raises NotFound, with the names that exist, and what `read_config` raises."""
+    if name not in preset_names():
+        raise NotFound(f"preset {name!r} does not exist; there are {', '.join(preset_names())}")
+    return read_config(PRESETS / f"{name}.json", overrides=overrides)
+
+
+def read_config(file: Path, *, overrides: Sequence[str] = ()) -> TrainingConfig:
+    """The configuration in a JSON file, with `--set` overrides of the form `a.b=value`.
+
+    Raises InvalidInput that tells every mistake with its path, and the line or the override it comes from.
+    """
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput.of([Problem(where=str(file), what=f"can't be read: {error}")]) from error
+    return config_of(parse(text, name=file.name), name=file.name, overrides=overrides)
+
+
+def config_of(document: Document, *, name: str, overrides: Sequence[str] = ()) -> TrainingConfig:
+    if not isinstance(document.value, dict):
+        raise InvalidInput.of([Problem(where=f"{name}, line 1", what="is no JSON object")])
+    value = json.loads(json.dumps(document.value))
+    overridden = [_override(value, text) for text in overrides]
+    try:
+        return TrainingConfig.model_validate_json(json.dumps(value), strict=True)
+    except ValidationError as error:
+        raise InvalidInput.of(
+            Problem(
+                where=_where(details["loc"], document, name=name, overridden=overridden),
+                what=_what(details["type"], details["msg"]),
+                hint=_hint(details["type"], details["loc"]),
+            )
+            for details in error.errors()
+        ) from error
+
+
+def _override(value: dict[str, Any], text: str) -> tuple[str, ...]:
+    path, equals, given = text.partition("=")
+    keys = tuple(path.split("."))
+    if not equals or not all(keys):
+        raise InvalidInput.of([Problem(where=f"--set {text}", what="is not of the form a.b=value")])
+    for key in keys[:-1]:
+        value = value.setdefault(key, {})
+        if not isinstance(value, dict):
+            raise InvalidInput.of([Problem(where=f"--set {text}", what=f"{key!r} has no parts")])
+    try:
+        value[keys[-1]] = parse(given, name=f"--set {path}").value
+    except InvalidInput:
+        value[keys[-1]] = given
+    return keys
+
+
+def _where(
+    path: tuple[str | int, ...], document: Document, *, name: str, overridden: Sequence[tuple[str, ...]]
+) -> str:
+    dotted = ".".join(map(str, path))
+    if any(path[: len(keys)] == keys for keys in overridden):
+        return f"--set {dotted}"
+    return f"{name}, line {document.line_of(path)}" + (f", {dotted}" if dotted else "")
+
+
+def _what(kind: str, message: str) -> str:
+    return "is not a known key" if kind == "extra_forbidden" else message.removeprefix("Value error, ")
+
+
+def _hint(kind: str, path: tuple[str | int, ...]) -> str:
+    if kind != "extra_forbidden":
+        return ""
+    model: Any = TrainingConfig
+    for key in path[:-1]:
+        field = model.model_fields.get(key) if isinstance(model, type) and issubclass(model, BaseModel) else None
+        model = None if field is None else field.annotation
+    known = sorted(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []
+    return f"known: {', '.join(known)}" if known else ""

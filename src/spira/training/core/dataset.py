@@ -1,0 +1,241 @@
+"""Rows of a data set's manifest: what they must hold, and every way in which they can be wrong."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from spira.kernel.errors import InvalidInput, Problem
+from spira.voice.quality import QualityRules
+
+Label = Literal[0, 1]
+LABELS: Mapping[str, Label] = {"control": 0, "patient": 1, "0": 0, "1": 1, "0.0": 0, "1.0": 1}
+CLASS_NAMES = ("control", "patient")
+
+REQUIRED = ("path", "participant_id", "label")
+OPTIONAL = (
+    "recording_id", "task", "sex", "age", "site", "device", "mask", "cause", "collected_at", "label_source", "fold",
+    "matched_pair",
+)  # fmt: skip
+_ALIASES = {"participant_id": ("speaker_id",)}
+_AGE_BANDS = ((40.0, "<40"), (60.0, "40-59"), (float("inf"), "60+"))
+_WHOLE = re.compile(r"(-?\d{1,9})(?:\.0*)?")
+
+
+class DatasetConfig(BaseModel):
+    """How a manifest is read and what becomes of recordings that can't be used."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    columns: dict[str, str] = {}
+    """Names of the manifest's columns where they differ: `{"participant_id": "patient_hash"}`."""
+    noise_columns: dict[str, str] = {}
+    task: str = "sustained"
+    """Recordings of another task are left out; a row without a task counts."""
+    policy: Literal["refuse", "drop"] = "refuse"
+    """`refuse`: any problem stops the training. `drop`: the rows with problems are left out and listed."""
+    quality: QualityRules = QualityRules()
+    min_participants: int = Field(default=4, ge=4)
+    """Fewest people of each class."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowProblem:
+    """Something wrong with one row (its line in the file, the header being 1) and one field."""
+
+    line: int
+    field: str
+    what: str
+    hint: str = ""
+
+    def as_problem(self, manifest: str) -> Problem:
+        return Problem(where=f"{manifest}, row {self.line}, {self.field}", what=self.what, hint=self.hint)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A manifest as text: values by column for each row, whatever the file's format was."""
+
+    name: str
+    base: str
+    """Where relative paths start: a folder, or a prefix of objects."""
+    columns: tuple[str, ...]
+    rows: tuple[tuple[int, Mapping[str, str]], ...]
+    problems: tuple[RowProblem, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One recording as the manifest tells it; the participant's id is still the one of the manifest."""
+
+    line: int
+    path: str
+    participant: str
+    label: Label
+    task: str
+    age: float | None
+    fold: int | None
+    matched_pair: int | None
+    facets: Mapping[str, str]
+
+
+def read_rows(table: Table, config: DatasetConfig) -> tuple[list[Row], list[RowProblem]]:
+    """The rows that can be understood, and what is wrong with the others and among them.
+
+    Raises InvalidInput when a required column is missing or no row is left.
+    """
+    columns = _columns(table, config.columns, required=REQUIRED, optional=OPTIONAL)
+    problems = list(table.problems)
+    rows = []
+    for line, values in table.rows:
+        row, found = _row(line, {name: values.get(column, "").strip() for name, column in columns.items()})
+        problems += found
+        if row is not None and row.task in {"", config.task}:
+            rows.append(row)
+    if not rows and not problems:
+        tasks = sorted({values.get(columns.get("task", ""), "") for _, values in table.rows})
+        what = f"has no recording of task {config.task!r}" if table.rows else "has no rows"
+        raise InvalidInput.of([Problem(where=table.name, what=what, hint=f"tasks: {', '.join(tasks)}" if tasks else "")])
+    return rows, problems + _conflicts(rows)
+
+
+def read_noise(table: Table, config: DatasetConfig) -> tuple[list[tuple[int, str, str, str]], list[RowProblem]]:
+    """Line, path, kind and group of each noise clip."""
+    columns = _columns(table, config.noise_columns, required=("path",), optional=("kind", "group"))
+    clips, problems = [], list(table.problems)
+    for line, values in table.rows:
+        given = {name: values.get(column, "").strip() for name, column in columns.items()}
+        if not given["path"]:
+            problems.append(RowProblem(line=line, field="path", what="is empty"))
+            continue
+        clips.append((line, given["path"], given.get("kind", ""), given.get("group", "")))
+    return clips, problems
+
+
+def age_band(age: float | None) -> str:
+    """One of `<40`, `40-59`, `60+`, or nothing."""
+    return "" if age is None else next(name for bound, name in _AGE_BANDS if age < bound)
+
+
+def _columns(
+    table: Table, mapping: Mapping[str, str], *, required: Sequence[str], optional: Sequence[str]
+) -> dict[str, str]:
+    problems = [
+        Problem(where=f"{table.name}, column {column!r}", what=f"is not there; {name!r} was to be read from it")
+        for name, column in mapping.items()
+        if column not in table.columns
+    ]
+    columns = {}
+    for name in (*required, *optional):
+        choices = [mapping[name]] if name in mapping else [name, *_ALIASES.get(name, ())]
+        found = next((column for column in choices if column in table.columns), None)
+        if found is not None:
+            columns[name] = found
+        elif name in required and name not in mapping:
+            hint = f"name it under dataset.columns; there are {', '.join(table.columns)}"
+            problems.append(Problem(where=f"{table.name}, column {name!r}", what="is missing", hint=hint))
+    if problems:
+        raise InvalidInput.of(problems)
+    return columns
+
+
+def _row(line: int, given: Mapping[str, str]) -> tuple[Row | None, list[RowProblem]]:
+    problems: list[RowProblem] = []
+
+    def wrong(field: str, what: str, hint: str = "") -> None:
+        problems.append(RowProblem(line=line, field=field, what=what, hint=hint))
+
+    for name in ("path", "participant_id"):
+        if not given[name]:
+            wrong(name, "is empty")
+    label = LABELS.get(given["label"].lower())
+    if label is None:
+        wrong("label", f"{given['label']!r} is unknown" if given["label"] else "is empty", "control or patient (0 or 1)")
+    age = _number(given.get("age", ""), lambda text: wrong("age", f"{text!r} is no age in years"), high=130.0)
+    fold = _whole(given.get("fold", ""), lambda text: wrong("fold", f"{text!r} is no number from 0"), low=0)
+    pair = _whole(given.get("matched_pair", ""), lambda text: wrong("matched_pair", f"{text!r} is no number"), low=-1)
+    if problems or label is None:
+        return None, problems
+    facets = {name: given[name] for name in ("sex", "site", "device", "mask", "cause") if given.get(name)}
+    row = Row(
+        line=line,
+        path=given["path"],
+        participant=given["participant_id"],
+        label=label,
+        task=given.get("task", ""),
+        age=age,
+        fold=fold,
+        matched_pair=None if pair is None or pair < 0 else pair,
+        facets=facets | ({"age_band": age_band(age)} if age is not None else {}),
+    )
+    return row, []
+
+
+def _number(text: str, wrong: Callable[[str], None], *, high: float) -> float | None:
+    if not text:
+        return None
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0.0 <= number <= high:
+        wrong(text)
+        return None
+    return number
+
+
+def _whole(text: str, wrong: Callable[[str], None], *, low: int) -> int | None:
+    if not text:
+        return None
+    match = _WHOLE.fullmatch(text)
+    if match is None or int(match.group(1)) < low:
+        wrong(text)
+        return None
+    return int(match.group(1))
+
+
+def _conflicts(rows: Sequence[Row]) -> list[RowProblem]:
+    """What is wrong between rows: each row that takes part is named."""
+    return [*_repeated(rows), *_in_both_classes(rows), *_in_two_folds(rows), *_folds_missing(rows)]
+
+
+def _repeated(rows: Sequence[Row]) -> Iterable[RowProblem]:
+    first: dict[str, int] = {}
+    for row in rows:
+        if first.setdefault(row.path, row.line) != row.line:
+            what = f"is the same as in row {first[row.path]}"
+            yield RowProblem(line=row.line, field="path", what=what, hint="keep one of them")
+
+
+def _in_both_classes(rows: Sequence[Row]) -> Iterable[RowProblem]:
+    by_person: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        by_person[row.participant].append(row)
+    for same in by_person.values():
+        if len({row.label for row in same}) > 1:
+            lines = ", ".join(str(row.line) for row in same)
+            for row in same:
+                yield RowProblem(line=row.line, field="label", what=f"one participant is in both classes (rows {lines})")
+
+
+def _in_two_folds(rows: Sequence[Row]) -> Iterable[RowProblem]:
+    folds: dict[str, set[int]] = defaultdict(set)
+    for row in rows:
+        if row.fold is not None:
+            folds[row.participant].add(row.fold)
+    for row in rows:
+        if len(folds[row.participant]) > 1:
+            yield RowProblem(line=row.line, field="fold", what="one participant is in more than one fold")
+
+
+def _folds_missing(rows: Sequence[Row]) -> Iterable[RowProblem]:
+    if any(row.fold is not None for row in rows):
+        for row in rows:
+            if row.fold is None:
+                yield RowProblem(line=row.line, field="fold", what="is empty while other rows have one")
