@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 
 from spira.kernel.settings import Settings, StoreSettings
 
@@ -29,6 +29,7 @@ class WorkerSettings(StoreSettings):
     """One worker of one model."""
 
     model: str = Field(default="", description="Name of the model to answer for")
+    model_version: str = Field(default="", description="Registry version to load before the first request")
     worker_batch: int = Field(default=8, ge=1, description="Most requests taken at once")
     heartbeat_file: Path | None = Field(default=None, description="Touched while the process is well")
     log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR")
@@ -41,6 +42,35 @@ class ResultsSettings(StoreSettings):
     sweep_every_s: float = Field(default=1.0, gt=0, description="Between two looks for requests beyond their deadline")
     heartbeat_file: Path | None = Field(default=None, description="Touched while the process is well")
     log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR")
+
+
+class ClientSettings(Settings):
+    """`spira infer` and `spira users create`."""
+
+    url: str = Field(default="http://127.0.0.1:8000", description="Where the API is")
+    username: str = Field(default="", description="Who signs in")
+    password: SecretStr | None = Field(default=None, description="Their password")
+
+
+class PlatformSettings(StoreSettings):
+    """Everything as local processes."""
+
+    var_dir: Path = Field(default=Path("var"), description="Folder of pid files, logs and keys")
+    port: int = Field(default=8000, ge=0, le=65535, description="Port of the API; 0 takes a free one")
+    mlflow_port: int = Field(default=5000, ge=0, le=65535, description="Port of the MLflow UI; 0 takes a free one")
+
+    def under(self, folder: Path) -> PlatformSettings:
+        """The same with all embedded stores in `folder`."""
+        return self.model_copy(
+            update={
+                "var_dir": folder,
+                "objects_url": f"file:{folder}/objects",
+                "documents_url": f"sqlite:{folder}/documents.sqlite3",
+                "broker_url": f"sqlite:{folder}/broker.sqlite3",
+                "mlflow_tracking_uri": f"sqlite:///{folder}/mlflow/mlflow.db",
+                "mlflow_artifact_root": f"{folder}/mlflow/artifacts",
+            }
+        )
 
 
 def described(kind: type[Settings]) -> str:

@@ -33,16 +33,19 @@ def _session(settings: WorkerSettings, worker: Worker, stop: Event) -> None:
             answer_next(consumer, worker, max_records=settings.worker_batch)
 
 
-def main() -> None:
-    """Serve until SIGTERM."""
+def main(settings: WorkerSettings) -> None:
+    """Answer with models of the registry until SIGTERM."""
     from spira.infra.mlflow_registry import MlflowRegistry
     from spira.serving.adapters.mlflow_scorer import MlflowScorer
 
-    settings = WorkerSettings()
     logs.configure(process=f"worker.{settings.model}", level=settings.log_level)
     registry = MlflowRegistry(settings.mlflow_tracking_uri, settings.mlflow_artifact_root)
-    run(settings, scorer=MlflowScorer(registry), stop=stop_on_signals())
+    scorer = MlflowScorer(registry)
+    stop = stop_on_signals()
+    if settings.model_version:
+        scorer.warm_up(settings.model, settings.model_version)
+    run(settings, scorer=scorer, stop=stop)
 
 
 if __name__ == "__main__":
-    main()
+    main(WorkerSettings())
