@@ -134,9 +134,13 @@ def _read(sound: soundfile.SoundFile, heard: hashlib._Hash | None) -> FloatArray
 
 
 def _flac_digest(data: bytes) -> bytes | None:
-    """MD5 over all samples from a FLAC file's STREAMINFO (RFC 9639, 8.2); None elsewhere, or when it was left out."""
-    digest = data[26:42] if container(data) == "flac" else b""
-    return digest if any(digest) else None
+    """MD5 over all samples from a FLAC file's STREAMINFO (RFC 9639, 8.2); None elsewhere, where it was left out, and
+    for depths that are no whole bytes (libsndfile shifts those)."""
+    if container(data) != "flac" or len(data) < 42:
+        return None
+    depth = ((data[20] & 1) << 4 | data[21] >> 4) + 1
+    digest = data[26:42]
+    return digest if any(digest) and depth in {8, 16, 24} else None
 
 
 def _resampled(blocks: Iterator[FloatArray], *, rate: int, frames: int) -> FloatArray:
