@@ -2,7 +2,7 @@
 
 Spectra follow torchaudio 2.11's definitions (Spectrogram, MelSpectrogram, AmplitudeToDB, MFCC): frames centred on
 multiples of the hop with reflected edges, periodic Hann window, power, HTK mel bands without norm, 10 log10 with at
-most 80 dB below the window's peak, orthonormal DCT-II.
+most 80 dB below the window's peak, orthonormal DCT-II. The mathematics is in `spira.voice.spectra`.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Literal, Self
+from typing import Literal, Self, TypedDict
 
 import numpy as np
 import torch
@@ -19,14 +18,19 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor
 
 from spira.kernel.errors import InvalidInput, Problem
-from spira.voice import phonation
+from spira.voice import phonation, spectra
 from spira.voice.decode import SAMPLE_RATE, FloatArray
-from spira.voice.quality import VadSettings, active_rms
-from spira.voice.segment import Windows, WindowSettings, cut
+from spira.voice.quality import active_rms
+from spira.voice.segment import Windows, WindowSettings, count, cut, padded, valid_counts
 
-TOP_DB = 80.0
-LOWEST_POWER = 1e-10
 LEVEL_DBFS = -23.0
+_FRAMES_AT_A_TIME = 512
+
+
+class _Framing(TypedDict):
+    n_fft: int
+    win_length: int
+    hop: int
 
 
 class FeatureSettings(BaseModel):
@@ -90,23 +94,37 @@ def bins(settings: FeatureSettings) -> int:
 
 
 def prepare(samples: FloatArray, windows: WindowSettings, features: FeatureSettings) -> Features:
-    """Levels the clip (float32 [samples]), cuts it, and extracts the features of its windows."""
-    return extract(cut(levelled(samples, features), windows), features)
+    """Levels the clip (float32 [samples]), cuts it, and extracts the features of its windows.
+
+    Frames that overlapping windows share are computed once; a window's first and last few see its reflected edges and
+    are its own. Runs on one thread: its bits depend on nothing else. Raises InvalidInput as `segment.padded` does.
+    """
+    clip = levelled(samples, features)
+    if count(len(clip), windows) == 1 or windows.step % features.hop_length or features.kind == "waveform":
+        return extract(cut(clip, windows), features)
+    _refuse_short(windows.window, features)
+    valid = torch.from_numpy(valid_counts(len(clip), windows))
+    with one_thread(), torch.inference_mode():
+        values = _shared_values(torch.tensor(padded(clip, windows)), windows, features)
+        return Features(values=values, mask=_mask(valid, windows.window, features))
 
 
 def levelled(samples: FloatArray, settings: FeatureSettings) -> FloatArray:
     """The clip at the level that `settings.level` asks for; silence stays as it is."""
-    rms = active_rms(samples, VadSettings()) if settings.level == "rms" else 0.0
+    rms = active_rms(samples) if settings.level == "rms" else 0.0
     if rms == 0.0:
         return samples
     return samples * np.float32(10.0 ** (LEVEL_DBFS / 20.0) / rms)
 
 
 def extract(windows: Windows, settings: FeatureSettings) -> Features:
-    """The features of windows that need not stem from one clip. Runs on one thread: its bits depend on nothing else."""
+    """The features of windows that need not stem from one clip. Runs on one thread, as `prepare` does."""
+    window = windows.samples.shape[1]
+    _refuse_short(window, settings)
     with one_thread(), torch.inference_mode():
         samples = torch.tensor(windows.samples)
-        return Features(values=_values(samples, settings), mask=_mask(torch.tensor(windows.valid), samples, settings))
+        values = samples.unsqueeze(2) if settings.kind == "waveform" else _window_values(samples, settings)
+        return Features(values=values, mask=_mask(torch.from_numpy(windows.valid), window, settings))
 
 
 @contextmanager
@@ -120,8 +138,8 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _mask(valid: Tensor, samples: Tensor, settings: FeatureSettings) -> Tensor:
-    times = torch.arange(frames(settings, samples.shape[1]))
+def _mask(valid: Tensor, window: int, settings: FeatureSettings) -> Tensor:
+    times = torch.arange(frames(settings, window))
     if settings.kind == "waveform":
         return times < valid[:, None]
     if settings.kind == "phonation":  # only frames without padding: half a frame of silence is no voice
@@ -130,52 +148,64 @@ def _mask(valid: Tensor, samples: Tensor, settings: FeatureSettings) -> Tensor:
     return times * settings.hop_length - settings.win_length // 2 < valid[:, None]
 
 
-def _values(samples: Tensor, settings: FeatureSettings) -> Tensor:
-    if settings.kind == "waveform":
-        return samples.unsqueeze(2)
+def _refuse_short(window: int, settings: FeatureSettings) -> None:
+    needed = {"waveform": 1, "phonation": settings.win_length}.get(settings.kind, settings.n_fft // 2 + 1)
+    if window < needed:
+        what = f"a window of {window} samples is too short for {settings.kind}"
+        raise InvalidInput.of([Problem(where="windows.window_s", what=what, hint=f"at least {needed} samples")])
+
+
+def _window_values(samples: Tensor, settings: FeatureSettings) -> Tensor:
+    return _by_window(_by_frame(_framed(samples, settings), settings), settings)
+
+
+def _shared_values(clip: Tensor, windows: WindowSettings, settings: FeatureSettings) -> Tensor:
+    by_frame = _by_frame(_framed(clip[None], settings)[0], settings)
+    size, step = frames(settings, windows.window), windows.step // settings.hop_length
+    values = by_frame.unfold(0, size, step).transpose(1, 2).contiguous()
+    if settings.kind != "phonation":  # whose frames lie within the window and see no edge
+        numbers, places = spectra.edge_frames(windows.window, **_framing(settings))
+        starts = torch.arange(len(values)) * windows.step
+        values[:, numbers] = _by_frame(clip[starts[:, None, None] + places], settings)
+    return _by_window(values, settings)
+
+
+def _framing(settings: FeatureSettings) -> _Framing:
+    return {"n_fft": settings.n_fft, "win_length": settings.win_length, "hop": settings.hop_length}
+
+
+def _framed(samples: Tensor, settings: FeatureSettings) -> Tensor:
+    """A view [w, T, win_length] of samples [w, n]."""
     if settings.kind == "phonation":
-        power = phonation.power_spectra(samples, settings.hop_length)
-        return torch.cat((phonation.descriptors(power), _cepstra(power @ mel_bands(settings), settings)), dim=2)
-    pad = settings.n_fft // 2
-    if samples.shape[1] <= pad:
-        raise InvalidInput.of([Problem(where="windows.window_s", what="is shorter than half of n_fft")])
-    before = (settings.n_fft - settings.win_length) // 2
-    reflected = torch.nn.functional.pad(samples, (pad - before, pad - before), mode="reflect")
-    framed = reflected.unfold(1, settings.win_length, settings.hop_length)[:, : frames(settings, samples.shape[1])]
-    spectrum = torch.fft.rfft(framed * torch.hann_window(settings.win_length), n=settings.n_fft)
-    power = spectrum.real.square() + spectrum.imag.square()
+        return samples.unfold(-1, settings.win_length, settings.hop_length)
+    return spectra.centred_frames(samples, **_framing(settings))
+
+
+def _by_frame(framed: Tensor, settings: FeatureSettings) -> Tensor:
+    """What depends on a frame alone, of frames [..., win_length]: a block that fits into the cache at a time."""
+    rows = max(1, _FRAMES_AT_A_TIME // max(1, framed[0, ..., 0].numel()))
+    return torch.cat([_of_frames(block, settings) for block in torch.split(framed, rows)])
+
+
+def _of_frames(framed: Tensor, settings: FeatureSettings) -> Tensor:
     if settings.kind == "spectrogram":
-        return power
-    mel = power @ mel_bands(settings)
-    if settings.kind == "mel":
-        return mel
-    return _cepstra(mel, settings) if settings.kind == "mfcc" else _decibels(mel)
+        return spectra.power(framed, settings.n_fft)
+    bands = spectra.mel_bands(
+        n_fft=settings.n_fft, n_mels=settings.n_mels, low_hz=settings.fmin_hz, high_hz=settings.highest_hz
+    )
+    if settings.kind == "phonation":
+        power = phonation.frame_power(framed)
+        return torch.cat((phonation.descriptors(power), spectra.decibels(power @ bands)), dim=-1)
+    mel = spectra.mel_power(framed, settings.n_fft, bands)
+    return mel if settings.kind == "mel" else spectra.decibels(mel)
 
 
-def _cepstra(mel: Tensor, settings: FeatureSettings) -> Tensor:
-    return _decibels(mel) @ cosines(settings)
-
-
-def _decibels(mel: Tensor) -> Tensor:
-    decibels = 10.0 * mel.clamp(min=LOWEST_POWER).log10()
-    return torch.maximum(decibels, decibels.amax((1, 2), keepdim=True) - TOP_DB)
-
-
-@lru_cache(maxsize=16)
-def mel_bands(settings: FeatureSettings) -> Tensor:
-    """Triangles of peak 1, evenly spaced in mel = 2595 log10(1 + Hz/700) (HTK): float32 [n_fft // 2 + 1, n_mels]."""
-    low, high = (2595.0 * np.log10(1.0 + hz / 700.0) for hz in (settings.fmin_hz, settings.highest_hz))
-    edges = 700.0 * (10.0 ** (np.linspace(low, high, settings.n_mels + 2) / 2595.0) - 1.0)
-    slopes = (edges - np.linspace(0.0, SAMPLE_RATE / 2, settings.n_fft // 2 + 1)[:, None]) / 1.0
-    rising = -slopes[:, :-2] / np.diff(edges)[:-1]
-    falling = slopes[:, 2:] / np.diff(edges)[1:]
-    return torch.tensor(np.maximum(0.0, np.minimum(rising, falling)), dtype=torch.float32)
-
-
-@lru_cache(maxsize=16)
-def cosines(settings: FeatureSettings) -> Tensor:
-    """The orthonormal DCT-II: float32 [n_mels, n_mfcc]."""
-    places = (np.arange(settings.n_mels)[:, None] + 0.5) * np.arange(settings.n_mfcc)
-    matrix = np.cos(np.pi / settings.n_mels * places) * np.sqrt(2.0 / settings.n_mels)
-    matrix[:, 0] /= np.sqrt(2.0)
-    return torch.tensor(matrix, dtype=torch.float32)
+def _by_window(values: Tensor, settings: FeatureSettings) -> Tensor:
+    """The rest, which needs the whole window: the floor below its peak, and the cepstrum."""
+    if settings.kind in {"spectrogram", "mel"}:
+        return values
+    if settings.kind == "log-mel":
+        return spectra.limited(values)
+    descriptors, levels = values[..., : -settings.n_mels], values[..., -settings.n_mels :]
+    cepstra = spectra.limited(levels) @ spectra.cosines(n_mels=settings.n_mels, n_mfcc=settings.n_mfcc)
+    return torch.cat((descriptors, cepstra), dim=2) if settings.kind == "phonation" else cepstra

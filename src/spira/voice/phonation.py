@@ -39,8 +39,12 @@ def descriptors(power: Tensor) -> Tensor:
 
 def power_spectra(samples: Tensor, hop: int) -> Tensor:
     """Power of the frames (Hann, 40 ms) that lie fully inside `samples` [w, n]: float32 [w, T, FFT // 2 + 1]."""
-    framed = samples.unfold(-1, WINDOW, hop) * torch.hann_window(WINDOW, periodic=False)
-    spectrum = torch.fft.rfft(framed, n=FFT)
+    return frame_power(samples.unfold(-1, WINDOW, hop))
+
+
+def frame_power(framed: Tensor) -> Tensor:
+    """Power of frames [..., WINDOW] under a Hann window: float32 [..., FFT // 2 + 1]."""
+    spectrum = torch.fft.rfft(framed * torch.hann_window(WINDOW, periodic=False), n=FFT)
     power: Tensor = spectrum.real.square() + spectrum.imag.square()
     return power
 

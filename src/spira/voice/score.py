@@ -98,7 +98,7 @@ class ScreeningModel:
     def save(self, folder: Path) -> None:
         """Writes `weights.safetensors`, then `model.json` with its digest, into `folder` (made when missing)."""
         folder.mkdir(parents=True, exist_ok=True)
-        weights = save_tensors({name: tensor.detach().cpu().clone() for name, tensor in self._weights().items()})
+        weights = save_tensors({name: tensor.detach().cpu().clone() for name, tensor in self.weights().items()})
         (folder / WEIGHTS_FILE).write_bytes(weights)
         kept = _ModelFile(settings=self.settings, weights_sha256=sha256_hex(weights))
         (folder / SETTINGS_FILE).write_text(kept.model_dump_json(indent=2) + "\n", encoding="utf-8")
@@ -108,7 +108,7 @@ class ScreeningModel:
         """Inverse of `save`; raises InvalidInput when a file is missing or the weights are not exactly those."""
         kept, weights = _read(folder)
         model = cls.untrained(kept.settings)
-        model._fill(load_tensors(weights), where=str(folder / WEIGHTS_FILE))
+        _fill(model.weights(), load_tensors(weights), where=str(folder / WEIGHTS_FILE))
         return model
 
     def score_samples(self, samples: FloatArray) -> float:
@@ -129,7 +129,7 @@ class ScreeningModel:
         for network in self.networks:
             network.eval()
         with one_thread(), torch.inference_mode():
-            pairs = zip(features.values.split(1), features.mask.split(1), strict=True)
+            pairs = zip(torch.split(features.values, 1), torch.split(features.mask, 1), strict=True)
             return [self._logit(values.clone(), mask.clone()) for values, mask in pairs]
 
     def screen(self, recordings: Mapping[str, bytes]) -> Screening:
@@ -167,24 +167,25 @@ class ScreeningModel:
     def _probability(self, logit: float) -> float:
         return float(0.5 * (1.0 + math.tanh(0.5 * (logit + self.settings.bias) / self.settings.temperature)))
 
-    def _weights(self) -> dict[str, Tensor]:
+    def weights(self) -> dict[str, Tensor]:
+        """The members' own tensors, by `MEMBER.NAME`."""
         states = (network.state_dict() for network in self.networks)
         return {f"{member}.{name}": tensor for member, state in enumerate(states) for name, tensor in state.items()}
 
-    def _fill(self, weights: Mapping[str, Tensor], *, where: str) -> None:
-        own = self._weights()
-        found = [Problem(where=where, what=f"lacks {name}") for name in sorted(own.keys() - weights.keys())]
-        found += [Problem(where=where, what=f"holds unknown {name}") for name in sorted(weights.keys() - own.keys())]
-        found += [
-            Problem(where=where, what=f"{name} is {_kind(weights[name])}, not {_kind(tensor)}")
-            for name, tensor in own.items()
-            if name in weights and _kind(weights[name]) != _kind(tensor)
-        ]
-        if found:
-            raise InvalidInput.of(found)
-        with torch.no_grad():
-            for name, tensor in own.items():
-                tensor.copy_(weights[name])
+
+def _fill(own: Mapping[str, Tensor], weights: Mapping[str, Tensor], *, where: str) -> None:
+    found = [Problem(where=where, what=f"lacks {name}") for name in sorted(own.keys() - weights.keys())]
+    found += [Problem(where=where, what=f"holds unknown {name}") for name in sorted(weights.keys() - own.keys())]
+    found += [
+        Problem(where=where, what=f"{name} is {_kind(weights[name])}, not {_kind(tensor)}")
+        for name, tensor in own.items()
+        if name in weights and _kind(weights[name]) != _kind(tensor)
+    ]
+    if found:
+        raise InvalidInput.of(found)
+    with torch.no_grad():
+        for name, tensor in own.items():
+            tensor.copy_(weights[name])
 
 
 def _kind(tensor: Tensor) -> str:
