@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,12 @@ import soundfile
 from spira.identity.adapters.argon2_passwords import Argon2Passwords
 from spira.identity.core import NewHospital, NewUser, User
 from spira.identity.use_cases import people
+from spira.infra.broker.port import Record
 from spira.infra.documents.port import Documents
-from spira.infra.stores import open_documents
+from spira.infra.stores import open_broker, open_documents
 from spira.kernel.clock import utc_now
+from spira.kernel.messages import DeadLetter
+from spira.kernel.topics import INFERENCE_DEAD_LETTER
 from spira.serving.core.inference import NewModel
 from spira.serving.use_cases import models
 
@@ -60,7 +63,7 @@ def vowel(seed: int = 0, *, seconds: float = 1.0) -> bytes:
 
 
 @dataclass
-class Platform:
+class System:
     """One folder of stores and the processes that work on it."""
 
     folder: Path
@@ -69,7 +72,7 @@ class Platform:
 
     @property
     def environment(self) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("SPIRA_")}
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("SPIRA_")}  # noqa: TID251 - children get the rest
         return kept | {
             "SPIRA_OBJECTS_URL": f"file:{self.folder}/objects",
             "SPIRA_DOCUMENTS_URL": f"sqlite:{self.folder}/documents.sqlite3",
@@ -109,11 +112,37 @@ class Platform:
         except httpx.TransportError:
             return False
 
+    def stop(self, process: subprocess.Popen[bytes]) -> None:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+
     def start_worker(self, doom: str = "never:before:1") -> subprocess.Popen[bytes]:
         return self.start(str(SCRIPTED), "worker", doom)
 
     def start_results(self, doom: str = "never:before:1") -> subprocess.Popen[bytes]:
         return self.start(str(SCRIPTED), "results", doom)
+
+    @contextmanager
+    def signed_in(self, user: User) -> Iterator[Clinician]:
+        with httpx.Client(base_url=self.url, timeout=20) as http:
+            answer = http.post("/v1/users/auth", data={"username": user.username, "password": PASSWORD})
+            http.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+            yield Clinician(user=user, http=http)
+
+    def publish(self, topic: str, value: bytes) -> None:
+        with closing(open_broker(self.environment["SPIRA_BROKER_URL"])) as broker:
+            broker.publish([Record(topic=topic, key="k", value=value)])
+
+    def wait_for_dead_letter(self) -> DeadLetter:
+        with (
+            closing(open_broker(self.environment["SPIRA_BROKER_URL"])) as broker,
+            broker.subscribe(group="test", topics=[INFERENCE_DEAD_LETTER]) as consumer,
+        ):
+            found = wait_for(lambda: consumer.poll(timeout_s=0.2), what="a dead letter")
+        return DeadLetter.from_bytes(found[0].value)
+
+    def wait_for(self, condition: Callable[[], Any], *, what: str) -> Any:
+        return wait_for(condition, what=what)
 
     def log(self) -> str:
         return (self.folder / "processes.log").read_text()
@@ -156,15 +185,15 @@ class Clinician:
 
 
 @pytest.fixture
-def platform(tmp_path: Path) -> Iterator[Platform]:
-    started = Platform(folder=tmp_path)
+def system(tmp_path: Path) -> Iterator[System]:
+    started = System(folder=tmp_path)
     yield started
     started.close()
 
 
 @pytest.fixture
-def user(platform: Platform) -> User:
-    documents = platform.documents()
+def user(system: System) -> User:
+    documents = system.documents()
     hospital = people.add_hospital(NewHospital(name="Hospital das Clínicas"), documents=documents, clock=utc_now)
     models.add_model(NewModel(name="tiny", version="1"), documents=documents, clock=utc_now)
     new = NewUser(username="ana", email="ana@example.org", password=PASSWORD, hospital_id=hospital.id)
@@ -174,9 +203,7 @@ def user(platform: Platform) -> User:
 
 
 @pytest.fixture
-def clinician(platform: Platform, user: User) -> Iterator[Clinician]:
-    platform.start_api()
-    with httpx.Client(base_url=platform.url, timeout=20) as http:
-        answer = http.post("/v1/users/auth", data={"username": "ana", "password": PASSWORD})
-        http.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
-        yield Clinician(user=user, http=http)
+def clinician(system: System, user: User) -> Iterator[Clinician]:
+    system.start_api()
+    with system.signed_in(user) as signed_in:
+        yield signed_in

@@ -11,17 +11,17 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from spira.apps import results, worker
 from spira.apps.processes import stop_on_signals
 from spira.apps.serving_settings import ResultsSettings, WorkerSettings
 from spira.infra.stores import open_broker, open_documents, open_objects
-from spira.serving.ports import Refused, Screened, ScoreRequest
+from spira.serving.ports import Refused, ScoreRequest, Screened
 
 
 class TinyScorer:
-    """Positive with the share of bytes that the recordings have in common with nothing: same input, same answer."""
+    """Makes a score of a recording's last bytes: the same input gets the same answer."""
 
     def score(self, requests: Sequence[ScoreRequest]) -> Sequence[Screened | Refused]:
         return [self._screen(request) for request in requests]
@@ -44,7 +44,7 @@ class Doomed:
         value = getattr(self.target, name)
         return self._wrap(name, value) if callable(value) else value
 
-    def __enter__(self) -> Doomed:
+    def __enter__(self) -> Self:
         self.target.__enter__()
         return self
 

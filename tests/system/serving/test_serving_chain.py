@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 
-def test_a_request_gets_its_result(platform: Any, clinician: Any) -> None:
-    platform.start_results()
-    platform.start_worker()
+def test_a_request_gets_its_result(system: Any, clinician: Any) -> None:
+    system.start_results()
+    system.start_worker()
 
     submitted = clinician.submit(seed=3, age="44")
     answer = clinician.wait(submitted.json()["inference_id"])
