@@ -205,7 +205,7 @@ def parse_model_uri(uri: str) -> tuple[str, str]:
 
 
 def _counts(path: Path) -> bool:
-    return path.name not in {"registered_model_meta"} and "__pycache__" not in path.parts
+    return path.name != "registered_model_meta" and "__pycache__" not in path.parts
 
 
 def _client(tracking_uri: str) -> Any:

@@ -302,7 +302,9 @@ def digest_of(value: Any) -> str:
 def code_digest(paths: Sequence[str]) -> str:
     """Digest of the Python files at and below `paths`, which are relative to the package."""
     root = Path(spira.__file__).parent
-    files = {file for path in paths for file in ([root / path] if path.endswith(".py") else (root / path).rglob("*.py"))}
+    files = {
+        file for path in paths for file in ([root / path] if path.endswith(".py") else (root / path).rglob("*.py"))
+    }
     return digest_of({file.relative_to(root).as_posix(): sha256_hex(file.read_bytes()) for file in sorted(files)})
 
 

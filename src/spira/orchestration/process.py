@@ -17,7 +17,7 @@ import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol, Self
 
 from spira.infra.objects.port import Objects
 from spira.kernel import errors
@@ -165,7 +165,7 @@ class _Processes:
         self.running: dict[str, _Running] = {}
         self.lines: queue.Queue[tuple[str, dict[str, Any] | None]] = queue.Queue()
 
-    def __enter__(self) -> _Processes:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -191,7 +191,7 @@ class _Processes:
         self.running[planned.label] = _Running(process=process, stderr=stderr, reader=reader)
 
     def _read(self, label: str, read_end: int) -> None:
-        with open(read_end, encoding="utf-8") as lines:  # noqa: PTH123 - a descriptor, not a path
+        with open(read_end, encoding="utf-8") as lines:
             for line in lines:
                 self.lines.put((label, json.loads(line)))
         self.lines.put((label, None))

@@ -77,7 +77,7 @@ STEPS: tuple[Step, ...] = (
         sections=("publication",),
         reads=("validate", "train", "evaluate"),
         outside=("registry",),
-        code=(*_DECISIONS, *_SCIENCE, "infra/mlflow_registry.py", "training/use_cases/publish.py", "training/adapters"),
+        code=("infra/mlflow_registry.py", "training/use_cases/publish.py", "training/adapters"),
     ),
 )
 

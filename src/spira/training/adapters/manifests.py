@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -82,4 +83,4 @@ def _parquet(data: bytes, *, name: str, base: str) -> Table:
 
 
 def _cell(value: Any) -> str:
-    return "" if value is None or value != value else str(value)
+    return "" if value is None or (isinstance(value, float) and math.isnan(value)) else str(value)

@@ -63,7 +63,9 @@ def _calibration(axes: Axes, people: Sequence[Scored]) -> None:
     where = np.minimum((scores * _BINS).astype(int), _BINS - 1)
     used = [b for b in range(_BINS) if (where == b).any()]
     axes.plot([0, 1], [0, 1], color="0.7", linestyle="--", linewidth=1)
-    axes.plot([scores[where == b].mean() for b in used], [labels[where == b].mean() for b in used], "o-", color=_CONTROL)
+    axes.plot(
+        [scores[where == b].mean() for b in used], [labels[where == b].mean() for b in used], "o-", color=_CONTROL
+    )
     axes.set(xlabel="mean score", ylabel="share of patients", title="Calibration", aspect="equal")
 
 

@@ -34,7 +34,9 @@ class ScreeningPyfunc(mlflow.pyfunc.PythonModel):  # type: ignore[misc]  # the l
 
 
 def _recordings(row: dict[Any, Any]) -> dict[str, bytes]:
-    return {str(name): _bytes(value) for name, value in row.items() if isinstance(value, bytes | str) and name != "metadata"}
+    return {
+        str(name): _bytes(value) for name, value in row.items() if isinstance(value, bytes | str) and name != "metadata"
+    }
 
 
 def _bytes(value: bytes | str) -> bytes:

@@ -114,8 +114,6 @@ class TrainingConfig(_Section):
             raise ValueError("augmentation.clean false with augmentation.variants 0 leaves nothing to train on")
         if self.features.kind == "waveform" and self.training.bin_masks:
             raise ValueError("training.bin_masks has no meaning for features.kind 'waveform'")
-        if self.training.schedule == "constant" and "warmup_steps" in self.training.model_fields_set:
-            raise ValueError("training.warmup_steps belongs to training.schedule 'noam'")
         return self
 
 
@@ -176,9 +174,7 @@ def _override(value: dict[str, Any], text: str) -> tuple[str, ...]:
     return keys
 
 
-def _where(
-    path: tuple[str | int, ...], document: Document, *, name: str, overridden: Sequence[tuple[str, ...]]
-) -> str:
+def _where(path: tuple[str | int, ...], document: Document, *, name: str, overridden: Sequence[tuple[str, ...]]) -> str:
     dotted = ".".join(map(str, path))
     if any(path[: len(keys)] == keys for keys in overridden):
         return f"--set {dotted}"

@@ -47,11 +47,15 @@ def compute_shards(
     done = 0
     for start in range(0, len(cohort.recordings), _SHARD_RECORDINGS):
         indexes = range(start, min(start + _SHARD_RECORDINGS, len(cohort.recordings)))
-        clips = [_clip(cohort.recordings[index].location, cohort.recordings[index].sha256, recordings) for index in indexes]
+        clips = [
+            _clip(cohort.recordings[index].location, cohort.recordings[index].sha256, recordings) for index in indexes
+        ]
         for version in range(versions):
             features = []
             for index, clip in zip(indexes, clips, strict=True):
-                features.append(_features(clip, request, bank, identity=cohort.recordings[index].sha256, version=version))
+                features.append(
+                    _features(clip, request, bank, identity=cohort.recordings[index].sha256, version=version)
+                )
                 done += 1
                 tell(done, total, "clean" if version == CLEAN else f"noise {version}")
             yield f"version-{version:02d}-{start:07d}.safetensors", _shard(indexes, features)

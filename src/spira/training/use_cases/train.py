@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -26,8 +27,9 @@ from spira.voice.network import build_network
 from spira.voice.score import ModelSettings, ScreeningModel
 
 Versions = Mapping[int, Mapping[str, Tensor]]
-"""Features by version (0 is clean): `values` [w, T, F], `mask` [w, T], `recording` [w], as `features.assemble` gives."""
+"""Features by version (0 is clean), as `features.assemble` gives them."""
 
+IntArray = npt.NDArray[np.int64]
 _VALIDATION_WINDOWS = 256
 
 
@@ -144,9 +146,7 @@ def _fresh(number: int, data: _Data, config: TrainingConfig) -> FitState:
     frames = data.validation_values.shape[1]
     network = build_network(config.network, frames=frames, bins=bins(config.features))
     kind = torch.optim.AdamW if config.training.decoupled_decay else torch.optim.Adam
-    optimiser = kind(
-        network.parameters(), lr=config.training.learning_rate, weight_decay=config.training.weight_decay
-    )
+    optimiser = kind(network.parameters(), lr=config.training.learning_rate, weight_decay=config.training.weight_decay)
     return FitState(network=network, optimiser=optimiser, random=np.random.default_rng([config.seed, number]))
 
 
@@ -154,18 +154,24 @@ def _epoch(state: FitState, data: _Data, config: TrainingConfig) -> None:
     state.network.train()
     order = state.random.permutation(len(data.labels))
     chosen = state.random.integers(len(data.versions), size=len(data.labels))
-    losses = []
-    for start in range(0, len(order), config.training.batch_recordings):
-        batch = order[start : start + config.training.batch_recordings]
-        losses.append(_step(state, data, batch, chosen[batch], config))
+    batches = _batches(order, config.training.batch_recordings)
+    losses = [_step(state, data, batch, chosen[batch], config) for batch in batches]
     _judge(state, data, loss=float(np.mean(losses)))
+
+
+def _batches(order: IntArray, size: int) -> list[IntArray]:
+    """Batches of `size`; a last one of a single recording joins the one before, since norms need two."""
+    starts = list(range(0, len(order), size))
+    if len(starts) > 1 and len(order) - starts[-1] == 1:
+        starts.pop()
+    return [order[start:end] for start, end in zip(starts, [*starts[1:], len(order)], strict=True)]
 
 
 def _step(
     state: FitState,
     data: _Data,
-    batch: np.typing.NDArray[np.int64],
-    chosen: np.typing.NDArray[np.int64],
+    batch: IntArray,
+    chosen: IntArray,
     config: TrainingConfig,
 ) -> float:
     values, mask, targets = _gather(data, batch, chosen)
@@ -180,9 +186,7 @@ def _step(
     return float(loss.detach())
 
 
-def _gather(
-    data: _Data, batch: np.typing.NDArray[np.int64], chosen: np.typing.NDArray[np.int64]
-) -> tuple[Tensor, Tensor, Tensor]:
+def _gather(data: _Data, batch: IntArray, chosen: IntArray) -> tuple[Tensor, Tensor, Tensor]:
     values, mask, targets = [], [], []
     for recording, version in zip(batch.tolist(), chosen.tolist(), strict=True):
         rows = data.rows[version][recording]
@@ -214,7 +218,7 @@ def _validation_logits(network: nn.Module, data: _Data) -> Tensor:
         return torch.cat([network(values, mask) for values, mask in parts])
 
 
-def _file_scores(logits: Tensor, data: _Data) -> np.typing.NDArray[np.float64]:
+def _file_scores(logits: Tensor, data: _Data) -> npt.NDArray[np.float64]:
     """Mean window probability of each validation recording."""
     sums = torch.zeros(len(data.validation_labels), dtype=torch.float64)
     sums.index_add_(0, data.validation_owner, torch.sigmoid(logits.double()))

@@ -1,0 +1,117 @@
+"""`spira train`, `spira evaluate`, `spira step` and `spira predict`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+train_app = typer.Typer(add_completion=False)
+evaluate_app = typer.Typer(add_completion=False)
+step_app = typer.Typer(add_completion=False)
+predict_app = typer.Typer(add_completion=False)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, without a progress display.")]
+Workspace = Annotated[Path, typer.Option(help="Folder for objects, registry and the pseudonyms' key.")]
+Set = Annotated[list[str] | None, typer.Option("--set", metavar="A.B=VALUE", help="Change one setting; repeatable.")]
+WORKSPACE = Path("var")
+DEFAULT_PRESET = "robust"
+
+
+@train_app.command()
+def train(
+    *,
+    manifest: Annotated[str, typer.Option(help="Data set: CSV or Parquet, a file or s3://…")],
+    noise: Annotated[str | None, typer.Option(help="Noise recordings; without them noise is generated.")] = None,
+    preset: Annotated[str | None, typer.Option(help=f"Named configuration (default {DEFAULT_PRESET}).")] = None,
+    config: Annotated[Path | None, typer.Option(help="Configuration as strict JSON.")] = None,
+    override: Set = None,
+    workspace: Workspace = WORKSPACE,
+    first: Annotated[str | None, typer.Option("--from", metavar="STEP", help="Do this and later steps again.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on after the last checkpoint.")] = False,
+    cross_validate: Annotated[
+        bool, typer.Option("--cross-validate", help="Pool the scores of all held-out folds, beside a plain baseline.")
+    ] = False,
+    name: Annotated[str | None, typer.Option(metavar="MODEL", help="Name in the registry.")] = None,
+    jobs: Annotated[int, typer.Option(min=0, help="Steps at the same time; 0: one per core.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Train, evaluate and register a model. What is done already is not done again."""
+    from spira.apps.training_run import TrainRequest, run_training
+    from spira.apps.training_views import show_training
+
+    request = TrainRequest(
+        manifest=manifest,
+        noise=noise,
+        preset=preset,
+        config=config,
+        overrides=tuple(override or ()),
+        workspace=workspace,
+        first=first,
+        resume=resume,
+        cross_validate=cross_validate,
+        name=name,
+        jobs=jobs,
+        quiet=as_json,
+    )
+    told = run_training(request)
+    if as_json:
+        typer.echo(json.dumps(told, ensure_ascii=False))
+    else:
+        show_training(told)
+
+
+@evaluate_app.command()
+def evaluate(
+    model: Annotated[str, typer.Argument(help="Folder, NAME, NAME@ALIAS or NAME/VERSION.")],
+    *,
+    manifest: Annotated[str, typer.Option(help="Data set of people whom the model never saw.")],
+    override: Set = None,
+    workspace: Workspace = WORKSPACE,
+    as_json: AsJson = False,
+) -> None:
+    """Score the people of a manifest with a model and tell how well it does."""
+    from spira.apps.training_run import run_evaluation
+    from spira.apps.training_views import show_metrics
+
+    told = run_evaluation(model, manifest=manifest, overrides=override or (), workspace=workspace, quiet=as_json)
+    if as_json:
+        typer.echo(json.dumps(told, ensure_ascii=False))
+    else:
+        show_metrics(told)
+
+
+@predict_app.command()
+def predict(
+    model: Annotated[str, typer.Argument(help="Folder, NAME, NAME@ALIAS or NAME/VERSION.")],
+    audio: Annotated[list[str], typer.Argument(help="Recordings; NAME=FILE for a model that needs several.")],
+    *,
+    workspace: Workspace = WORKSPACE,
+    as_json: AsJson = False,
+) -> None:
+    """Score recordings on this machine, exactly as the service does."""
+    from spira.apps.training_run import run_prediction
+    from spira.apps.training_views import show_predictions
+
+    told = run_prediction(model, audio, workspace=workspace)
+    if as_json:
+        typer.echo(json.dumps(told, ensure_ascii=False))
+    else:
+        show_predictions(told)
+
+
+@step_app.command()
+def step(
+    name: Annotated[str, typer.Argument(help="validate, features, train, evaluate, cross-validate, publish.")],
+) -> None:
+    """Run one step: its configuration and inputs come from the environment, as in a pod.
+
+    SPIRA_STEP_CONFIG (object key), SPIRA_STEP_INPUTS and SPIRA_STEP_OUTSIDE (JSON), SPIRA_STEP_PARAMETERS (JSON),
+    SPIRA_STEP_RESUME, SPIRA_STEP_FORCE, SPIRA_STEP_PROGRESS_FD; stores as everywhere. Prints the manifest's key.
+    """
+    from spira.apps.training_process import run_step_process
+
+    told: dict[str, Any] = run_step_process(name)
+    typer.echo(json.dumps(told))

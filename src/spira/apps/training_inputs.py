@@ -1,0 +1,91 @@
+"""Inputs of training from outside: manifests by location, their digests, and models by name or folder."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from spira.apps.training_settings import PROJECT, TrainingSettings, pseudonym_key
+from spira.kernel.errors import InvalidInput, NotFound, Problem
+from spira.kernel.ids import sha256_hex
+from spira.orchestration.contract import Outside, digest_of
+from spira.privacy.pseudonyms import Pseudonyms
+from spira.training.adapters.manifests import parse_manifest
+from spira.training.adapters.recordings import LocatedRecordings
+from spira.training.core.dataset import DatasetConfig, Table
+from spira.training.use_cases.validate import locate
+
+if TYPE_CHECKING:
+    from spira.voice.score import ScreeningModel
+
+
+def location_of(manifest: str) -> str:
+    """A manifest's absolute location; raises InvalidInput when there is no such file."""
+    if manifest.startswith("s3:"):
+        return manifest
+    path = Path(manifest.removeprefix("file:")).absolute()
+    if not path.is_file():
+        raise InvalidInput.of([Problem(where=str(path), what="the manifest does not exist")])
+    return str(path)
+
+
+def read_table(location: str, recordings: LocatedRecordings) -> Table:
+    """The manifest at `location`."""
+    base, _, name = location.rpartition("/")
+    return parse_manifest(recordings.read(location), name=name, base=base)
+
+
+def outside_manifest(location: str, *, columns: dict[str, str], recordings: LocatedRecordings) -> Outside:
+    """The manifest with a digest over its text and over what tells its files apart, without reading them."""
+    table = read_table(location, recordings)
+    paths = sorted({values.get(columns.get("path", "path"), "") for _, values in table.rows})
+    files = {path: recordings.fingerprint(locate(table.base, path)) for path in paths}
+    return Outside(
+        location=location, digest=digest_of({"manifest": sha256_hex(recordings.read(location)), "files": files})
+    )
+
+
+def outside_inputs(
+    settings: TrainingSettings, config: DatasetConfig, *, manifest: str, noise: str | None
+) -> dict[str, Outside]:
+    """Everything that a run takes from outside the object store."""
+    recordings = LocatedRecordings()
+    outside = {
+        "dataset": outside_manifest(location_of(manifest), columns=config.columns, recordings=recordings),
+        "pseudonyms": Outside(location=PROJECT, digest=pseudonyms(settings).participant("fingerprint of the key")),
+        "registry": Outside(location=settings.mlflow_tracking_uri, digest=digest_of([settings.mlflow_tracking_uri])),
+    }
+    if noise is not None:
+        columns = config.noise_columns
+        outside["noise"] = outside_manifest(location_of(noise), columns=columns, recordings=recordings)
+    return outside
+
+
+def pseudonyms(settings: TrainingSettings) -> Pseudonyms:
+    return Pseudonyms(key=pseudonym_key(settings), project=PROJECT)
+
+
+def open_model(settings: TrainingSettings, model: str) -> tuple[str, ScreeningModel]:
+    """A name to show and the model: a folder, or NAME, NAME@ALIAS, NAME/VERSION, `models:/…` of the registry.
+
+    Raises NotFound.
+    """
+    from spira.voice.score import ScreeningModel
+
+    folder = Path(model)
+    if folder.is_dir():
+        return PurePosixPath(folder.absolute()).name, ScreeningModel.load(_screening_folder(folder))
+    from spira.infra.mlflow_registry import MlflowRegistry, parse_model_uri
+
+    registry = MlflowRegistry(settings.mlflow_tracking_uri, settings.mlflow_artifact_root)
+    found = registry.resolve(*parse_model_uri(model))
+    shown = f"{found.name}/{found.version}"
+    return shown, ScreeningModel.load(_screening_folder(registry.fetch(found.name, found.version)))
+
+
+def _screening_folder(folder: Path) -> Path:
+    """The folder itself, or the one inside a registered model."""
+    found = next((file.parent for file in sorted(folder.rglob("model.json"))), None)
+    if found is None:
+        raise NotFound(f"{folder} holds no model: model.json is missing")
+    return found

@@ -1,0 +1,150 @@
+"""How training looks to people: progress while it runs, tables afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from spira.orchestration import contract
+from spira.orchestration.contract import Done
+from spira.orchestration.steps import Planned
+from spira.training.adapters.report import estimate
+from spira.training.ports import Tell
+
+_SIGNS = {"pass": "[green]pass[/]", "fail": "[red]fail[/]", "skip": "[dim]skip[/]"}
+
+
+class NoWatcher:
+    """For machines, which read the result."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return
+
+    def planned(self, steps: Sequence[Planned]) -> None:
+        """Nothing is shown."""
+
+    def progressed(self, label: str, progress: contract.Progress) -> None:
+        """Nothing is shown."""
+
+    def finished(self, label: str, done: Done) -> None:
+        """Nothing is shown."""
+
+
+class ProgressWatcher:
+    """A line per step: a bar while it runs, what became of it afterwards. Plain lines where there is no terminal."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True)
+        self._bars = _bars(self._console)
+        self._tasks: dict[str, TaskID] = {}
+        self._does: dict[str, str] = {}
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    def planned(self, steps: Sequence[Planned]) -> None:
+        for one in steps:
+            self._does[one.label] = one.step.does
+            text = f"{one.label:<15} {one.step.does}"
+            self._tasks[one.label] = self._bars.add_task(text, total=None, start=False, note="")
+
+    def progressed(self, label: str, progress: contract.Progress) -> None:
+        task = self._tasks[label]
+        self._bars.start_task(task)
+        self._bars.update(task, completed=progress.done, total=progress.total, note=progress.note)
+
+    def finished(self, label: str, done: Done) -> None:
+        state = "done already" if done.reused else "done"
+        state = f"done again: {', '.join(done.repaired)} was damaged" if done.repaired else state
+        task = self._tasks[label]
+        self._bars.start_task(task)
+        total = self._bars.tasks[task].total or 1
+        self._bars.update(task, completed=total, total=total, note=state)
+        self._bars.stop_task(task)
+        if not self._console.is_terminal:
+            self._console.print(f"{label:<15} {self._does[label]}: {state}", highlight=False)
+
+
+@contextmanager
+def progress_bar(text: str) -> Iterator[Tell]:
+    """One bar for a use case that tells how far it is."""
+    with _bars(Console(stderr=True)) as bars:
+        task = bars.add_task(text, total=None, note="")
+
+        def tell(done: int, total: int, note: str = "") -> None:
+            bars.update(task, completed=done, total=total, note=note)
+
+        yield tell
+
+
+def _bars(console: Console) -> Progress:
+    return Progress(
+        SpinnerColumn(finished_text="[green]✓[/]"),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("[dim]{task.fields[note]}"),
+        console=console,
+        disable=not console.is_terminal,
+    )
+
+
+def show_training(told: Mapping[str, Any]) -> None:
+    """The end of `spira train`."""
+    console = Console(highlight=False)
+    validation = told["validation"]
+    for note in validation["notes"]:
+        console.print(f"[dim]note: {note}[/]")
+    for name, lines in validation["dropped"].items():
+        if lines:
+            console.print(f"[yellow]{len(lines)} rows of {name} were dropped: {', '.join(map(str, lines))}[/]")
+    show_metrics(told)
+    console.print(f"registered as [bold]{told['model']}[/], alias challenger")
+    for label, key in told["reports"].items():
+        console.print(f"report of {label}: {told['workspace']}/objects/{key}", soft_wrap=True)
+
+
+def show_metrics(told: Mapping[str, Any]) -> None:
+    """Figures with their intervals, slices and gates."""
+    console = Console(highlight=False)
+    groups = {f"all people ({told.get('figures', 'all')})": told, "matched pairs": told["matched"]}
+    if "baseline" in told:
+        groups |= {"plain baseline": told["baseline"], "plain baseline, matched": told["baseline"]["matched"]}
+    if "figures" in told and told["figures"] != "held-out fold":
+        groups["held-out fold of the model"] = told["test"]
+    table = Table(title=f"{told['model']}: figures with 95 % intervals")
+    for column in ("", "n", "AUC", "UAR", "sensitivity", "specificity", "ECE"):
+        table.add_column(column, no_wrap=True)
+    for name, group in groups.items():
+        cells = [estimate(group, key) for key in ("auc", "uar", "sensitivity", "specificity", "ece")]
+        table.add_row(name, str(group["n"]), *cells)
+    for one in told["slices"]:
+        if one["enough"]:
+            cells = [estimate(one, key) for key in ("auc", "uar", "sensitivity", "specificity", "ece")]
+            table.add_row(f"[dim]{one['slice']} {one['value']}[/]", str(one["n"]), *cells)
+    console.print(table)
+    for gate in told["gates"]:
+        console.print(f"{_SIGNS[gate['verdict']]}  {gate['name']}: {gate['reason']}")
+
+
+def show_predictions(told: Mapping[str, Any]) -> None:
+    """A row per recording."""
+    table = Table(title=f"{told['model']}, threshold {told['threshold']:.3f}")
+    for column in ("recording", "score", "diagnosis"):
+        table.add_column(column)
+    for one in told["predictions"]:
+        table.add_row(one["audio"], f"{one['scores']['final']:.4f}", one["diagnosis"])
+    Console(highlight=False).print(table)
