@@ -30,8 +30,8 @@ class KafkaBroker:
     def __init__(self, servers: Sequence[str], *, session_s: float = 10.0) -> None:
         self._servers = list(servers)
         self._session_s = session_s
-        self._producer = PerProcess(self._make_producer)
-        self._admin = PerProcess(self._make_admin)
+        self._producer = PerProcess(self._make_producer, close=lambda producer: producer.close(timeout=1))
+        self._admin = PerProcess(self._make_admin, close=lambda admin: admin.close())
         self._known: set[str] = set()
 
     def ensure_topic(self, topic: str, *, partitions: int = DEFAULT_PARTITIONS) -> None:
@@ -57,7 +57,7 @@ class KafkaBroker:
                 for future in sent:
                     future.get(timeout=1)
             except KafkaError:
-                self._drop_producer()  # one that failed may have lost its place in the sequence
+                self._producer.close()  # one that failed may have lost its place in the sequence
                 raise
 
     def subscribe(self, *, group: str, topics: Sequence[str]) -> KafkaMember:
@@ -80,15 +80,8 @@ class KafkaBroker:
         return sum(ends[place].offset - max(starts[place].offset, committed.get(place, 0)) for place in places)
 
     def close(self) -> None:
-        self._drop_producer()
-        admin = self._admin.take()
-        if admin is not None:
-            admin.close()
-
-    def _drop_producer(self) -> None:
-        producer = self._producer.take()
-        if producer is not None:
-            producer.close(timeout=1)
+        self._producer.close()
+        self._admin.close()
 
     def _make_producer(self) -> KafkaProducer:
         return KafkaProducer(

@@ -1,13 +1,13 @@
 """Documents in a server that speaks MongoDB's protocol: MongoDB, or FerretDB.
 
-Uses what both have: no transactions, no partial indexes. A unique group of fields is kept as one hidden field,
+Uses what both have: no transactions, no partial indexes. Compare-and-set relies on MongoDB's atomic change of one
+document, which FerretDB 1.24 does not give to concurrent writers (tests put a lock in front of it). A unique group of fields is kept as one hidden field,
 written only when all of them hold something, under a sparse unique index.
 """
 
 from __future__ import annotations
 
 import json
-import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ from typing import Any
 
 from pymongo import ASCENDING, DESCENDING, MongoClient
 from pymongo.collection import Collection as MongoCollection
-from pymongo.errors import DuplicateKeyError, PyMongoError
+from pymongo.errors import DuplicateKeyError, OperationFailure, PyMongoError
 
 from spira.infra.documents.port import (
     Between,
@@ -43,7 +43,9 @@ class MongoDocuments:
     """`url` names the database. Writes are acknowledged by a majority, in the journal."""
 
     def __init__(self, url: str) -> None:
-        self._client: PerProcess[MongoClient[Stored]] = PerProcess(lambda: _connect(url))
+        self._client: PerProcess[MongoClient[Stored]] = PerProcess(
+            lambda: _connect(url), close=lambda client: client.close()
+        )
         self._declared: dict[str, Collection] = {}
         self._declaring = threading.Lock()
 
@@ -60,7 +62,8 @@ class MongoDocuments:
     def insert(self, collection: str, document: Mapping[str, Any]) -> Document:
         new = check_document(document) | {"version": 1}
         with self._stored(collection) as (stored, declared):
-            stored.insert_one(_to_stored(new, declared))
+            with self._conflicts_told(stored, declared, new):
+                stored.insert_one(_to_stored(new, declared))
         return _plain(new)
 
     def get(self, collection: str, id: str) -> Document:
@@ -96,7 +99,8 @@ class MongoDocuments:
             raise InvalidInput.of([Problem(where="version", what="is missing", hint="replace what was read")])
         new["version"] = seen + 1
         with self._stored(collection) as (stored, declared):
-            changed = stored.replace_one({"_id": new["id"], "version": seen}, _to_stored(new, declared))
+            with self._conflicts_told(stored, declared, new):
+                changed = stored.replace_one({"_id": new["id"], "version": seen}, _to_stored(new, declared))
         if not changed.matched_count:
             now = self.get(collection, new["id"])["version"]
             raise Conflict(f"{collection} {new['id']!r} is at version {now}, not {seen}: read it again")
@@ -113,6 +117,21 @@ class MongoDocuments:
         with _errors_of(collection):
             yield self._client.get().get_default_database()[collection], self._declared[collection]
 
+    @contextmanager
+    def _conflicts_told(
+        self, stored: MongoCollection[Stored], declared: Collection, document: Document
+    ) -> Iterator[None]:
+        """Servers differ in what they tell of the index, so that the other document is looked for."""
+        try:
+            yield
+        except OperationFailure as error:
+            if not _is_duplicate(error):
+                raise
+            keys = _unique_keys(document, declared)
+            taken = (fields for fields, key in keys.items() if stored.find_one({_hidden(fields): key}))
+            fields = ", ".join(next(taken, ("id",)))
+            raise Conflict(f"{declared.name}: another document has the same {fields}") from error
+
 
 def _connect(url: str) -> MongoClient[Stored]:
     return MongoClient(url, w="majority", serverSelectionTimeoutMS=_ANSWER_MS, connectTimeoutMS=_ANSWER_MS)
@@ -120,9 +139,13 @@ def _connect(url: str) -> MongoClient[Stored]:
 
 def _to_stored(document: Document, declared: Collection) -> Stored:
     fields = {name: value for name, value in document.items() if name != "id"}
-    keys = {_hidden(group): [document.get(name) for name in group] for group in declared.unique}
-    hidden = {name: json.dumps(values) for name, values in keys.items() if None not in values}
+    hidden = {_hidden(group): key for group, key in _unique_keys(document, declared).items()}
     return {"_id": document["id"], **fields, **hidden}
+
+
+def _unique_keys(document: Document, declared: Collection) -> dict[tuple[str, ...], str]:
+    values = {group: [document.get(name) for name in group] for group in declared.unique}
+    return {group: json.dumps(found) for group, found in values.items() if None not in found}
 
 
 def _from_stored(stored: Stored) -> Document:
@@ -164,9 +187,11 @@ def _name(field: str) -> str:
 def _errors_of(collection: str) -> Iterator[None]:
     try:
         yield
-    except DuplicateKeyError as error:
-        group = re.search(rf"{_HIDDEN}(\w+)", str(error))
-        fields = group[1].replace("__", ", ") if group else "id"
-        raise Conflict(f"{collection}: another document has the same {fields}") from error
     except PyMongoError as error:
-        raise Unavailable(f"document store did not answer for {collection}: {type(error).__name__}") from error
+        reason = f"{type(error).__name__} {error.code}" if isinstance(error, OperationFailure) else type(error).__name__
+        raise Unavailable(f"document store did not answer for {collection}: {reason}") from error
+
+
+def _is_duplicate(error: OperationFailure) -> bool:
+    """FerretDB tells a replace that breaks a unique index in SQLite's words."""
+    return isinstance(error, DuplicateKeyError) or "UNIQUE constraint failed" in str(error)

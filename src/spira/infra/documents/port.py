@@ -15,8 +15,8 @@ from spira.kernel.errors import Conflict, InvalidInput, Problem
 Document = dict[str, Any]
 """JSON values with a string `id`; the store adds an integer `version`, 1 at insert, +1 at each replace.
 
-Field names, at any depth, hold no `.` and don't start with `$`; integers fit into 64 bits; floats are finite
-(what every store can hold; see `check_document`)."""
+Field names, at any depth, hold no `.` and don't start with `$`; integers fit into 64 bits; floats are finite;
+lists don't hold lists directly (what every store can hold; see `check_document`)."""
 
 Scalar = str | int | float | bool | None
 
@@ -162,10 +162,22 @@ def _problems(value: object, where: str) -> Iterator[Problem]:
             yield from _problems(inner, path)
     elif isinstance(value, (list, tuple)):
         for index, inner in enumerate(value):
+            if isinstance(inner, (list, tuple)):
+                yield Problem(where=f"{where}[{index}]", what="is a list in a list", hint="put an object between")
             yield from _problems(inner, f"{where}[{index}]")
+    elif isinstance(value, str) and not _is_utf8(value):
+        yield Problem(where=where, what="is no text that UTF-8 can hold")
     elif isinstance(value, float) and not math.isfinite(value):
         yield Problem(where=where, what=f"{value} is no JSON number")
     elif isinstance(value, int) and not -(2**63) <= value < 2**63:
         yield Problem(where=where, what="does not fit into 64 bits", hint="store it as text")
     elif not isinstance(value, (str, int, float, bool, type(None))):
         yield Problem(where=where, what=f"{type(value).__name__} is no JSON value")
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

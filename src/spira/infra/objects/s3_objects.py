@@ -40,7 +40,7 @@ class S3Objects:
         self._bucket = bucket
         self._prefix = f"{prefix}/" if prefix else ""
         self._endpoint = endpoint
-        self._s3 = PerProcess(self._connect)
+        self._s3 = PerProcess(self._connect, close=lambda s3: s3.close())
 
     def put(self, key: str, data: bytes | BinaryIO | Path, *, if_absent: bool = False) -> StoredObject:
         check_key(key)
