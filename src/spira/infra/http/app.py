@@ -51,7 +51,8 @@ def new_app(
         doc_prefix="/docs",
         static_folder=None,
     )
-    app.config.update(MAX_CONTENT_LENGTH=max_body_bytes, MAX_FORM_PARTS=64, MAX_FORM_MEMORY_SIZE=64 * 1024)
+    # the form's memory also bounds werkzeug's reading buffer, of 64 KiB and what is left of a line
+    app.config.update(MAX_CONTENT_LENGTH=max_body_bytes, MAX_FORM_PARTS=64, MAX_FORM_MEMORY_SIZE=512 * 1024)
     requests.install(app)
     problems.install(app)
     access.install(app, public_keys=public_keys, private_key=private_key, lifetime=token_lifetime)

@@ -43,7 +43,14 @@ def install(app: Flask, *, max_part_bytes: int) -> None:
 
     class StreamingRequest(Request):
         def _get_file_stream(self, *_: Any, **__: Any) -> IO[bytes]:
-            return HashedPart(limit=max_part_bytes)
+            part = HashedPart(limit=max_part_bytes)
+            self.__dict__.setdefault("parts", []).append(part)
+            return part
+
+        def close(self) -> None:  # Flask calls it when the request ends, also one that was cut off in a part
+            for part in self.__dict__.pop("parts", []):
+                part.close()
+            super().close()
 
     app.request_class = StreamingRequest
 

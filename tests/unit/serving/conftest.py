@@ -1,0 +1,33 @@
+"""Embedded stores in a temporary folder, and a broker whose messages tests make by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from spira.infra.broker.port import Broker
+from spira.infra.documents.port import Documents
+from spira.infra.objects.port import Objects
+from spira.infra.stores import open_broker, open_documents, open_objects
+from spira.serving.use_cases import models
+
+
+@pytest.fixture
+def documents(tmp_path: Path) -> Documents:
+    opened = open_documents(f"sqlite:{tmp_path}/documents.sqlite3")
+    models.declare(opened)
+    return opened
+
+
+@pytest.fixture
+def objects(tmp_path: Path) -> Objects:
+    return open_objects(f"file:{tmp_path}/objects")
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Broker]:
+    with closing(open_broker(f"sqlite:{tmp_path}/broker.sqlite3")) as opened:
+        yield opened
