@@ -15,7 +15,7 @@ from spira.apps.training_settings import environment_of, in_workspace
 from spira.apps.training_views import NoWatcher, ProgressWatcher, progress_bar
 from spira.infra.objects.port import Objects
 from spira.infra.stores import open_objects
-from spira.kernel.errors import InvalidInput, Problem, SpiraError
+from spira.kernel.errors import InvalidInput, Problem
 from spira.orchestration.contract import Done
 from spira.orchestration.process import Run, run_locally
 from spira.orchestration.runs import record_run
@@ -158,11 +158,6 @@ def _told(done: Mapping[str, Done], *, objects: Objects, workspace: Path) -> dic
     published, test = read("publish", "published.json"), read("evaluate", "metrics.json")
     shown = f"{published['model']}/{published['version']}"
     record = read("cross-validate", "metrics.json") if "cross-validate" in done else test
-    reports = {
-        label: done[label].manifest.outputs["report.html"].key
-        for label in done
-        if "report.html" in done[label].manifest.outputs
-    }
     return {
         **record,
         "model": shown,
@@ -173,9 +168,16 @@ def _told(done: Mapping[str, Done], *, objects: Objects, workspace: Path) -> dic
             label: "reused" if one.reused else "repaired" if one.repaired else "done" for label, one in done.items()
         },
         "repaired": {label: list(one.repaired) for label, one in done.items() if one.repaired},
-        "reports": reports,
-        "workspace": str(workspace),
+        "reports": _reports(done, objects=objects, folder=workspace / "reports" / published["model"]),
     }
 
 
-__all__ = ["SpiraError", "TrainRequest", "run_evaluation", "run_prediction", "run_training"]
+def _reports(done: Mapping[str, Done], *, objects: Objects, folder: Path) -> dict[str, str]:
+    """Copies of the reports where people find them."""
+    files = {}
+    for label, one in done.items():
+        if "report.html" in one.manifest.outputs:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / f"{label}.html").write_bytes(objects.get(one.manifest.outputs["report.html"].key))
+            files[label] = str(folder / f"{label}.html")
+    return files

@@ -170,14 +170,15 @@ def evaluate(bench: Workbench) -> None:
 def cross_validate(bench: Workbench) -> None:
     from spira.training.adapters.plots import evaluation_plots
     from spira.training.adapters.report import render
-    from spira.training.core.figures import per_person
+    from spira.training.core.figures import Scored, per_person
     from spira.training.use_cases.baseline import baseline_scores
     from spira.training.use_cases.evaluate import metrics, score, scores_table
     from spira.voice.score import ScreeningModel
 
     cohort, config = _cohort(bench), _config(bench)
     recordings, total = LocatedRecordings(), 2 * len(cohort.recordings)
-    scored, by_fold = [], []
+    scored: list[Scored] = []
+    by_fold = []
     for label in sorted(name for name in bench.inputs if name.partition("@")[0] == "train"):
         sides = Split.model_validate_json(bench.read(label, "split.json"))
         with _model_folder(bench, label) as folder:

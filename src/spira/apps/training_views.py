@@ -113,31 +113,34 @@ def show_training(told: Mapping[str, Any]) -> None:
             console.print(f"[yellow]{len(lines)} rows of {name} were dropped: {', '.join(map(str, lines))}[/]")
     show_metrics(told)
     console.print(f"registered as [bold]{told['model']}[/], alias challenger")
-    for label, key in told["reports"].items():
-        console.print(f"report of {label}: {told['workspace']}/objects/{key}", soft_wrap=True)
+    for label, file in told["reports"].items():
+        console.print(f"report of {label}: {file}", soft_wrap=True)
 
 
 def show_metrics(told: Mapping[str, Any]) -> None:
     """Figures with their intervals, slices and gates."""
     console = Console(highlight=False)
-    groups = {f"all people ({told.get('figures', 'all')})": told, "matched pairs": told["matched"]}
+    groups = {f"people, {told.get('figures', 'all')}": told, "matched pairs": told["matched"]}
     if "baseline" in told:
         groups |= {"plain baseline": told["baseline"], "plain baseline, matched": told["baseline"]["matched"]}
     if "figures" in told and told["figures"] != "held-out fold":
         groups["held-out fold of the model"] = told["test"]
     table = Table(title=f"{told['model']}: figures with 95 % intervals")
     for column in ("", "n", "AUC", "UAR", "sensitivity", "specificity", "ECE"):
-        table.add_column(column, no_wrap=True)
+        table.add_column(column)
     for name, group in groups.items():
-        cells = [estimate(group, key) for key in ("auc", "uar", "sensitivity", "specificity", "ece")]
-        table.add_row(name, str(group["n"]), *cells)
+        table.add_row(*_row(name, group))
     for one in told["slices"]:
         if one["enough"]:
-            cells = [estimate(one, key) for key in ("auc", "uar", "sensitivity", "specificity", "ece")]
-            table.add_row(f"[dim]{one['slice']} {one['value']}[/]", str(one["n"]), *cells)
+            table.add_row(*_row(f"{one['slice']} {one['value']}", one), style="dim")
     console.print(table)
     for gate in told["gates"]:
         console.print(f"{_SIGNS[gate['verdict']]}  {gate['name']}: {gate['reason']}")
+
+
+def _row(name: str, group: Mapping[str, Any]) -> list[str]:
+    cells = ("\n".join(estimate(group, key)) for key in ("auc", "uar", "sensitivity", "specificity", "ece"))
+    return [name, str(group["n"]), *cells]
 
 
 def show_predictions(told: Mapping[str, Any]) -> None:

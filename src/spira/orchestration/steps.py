@@ -92,7 +92,7 @@ def step_named(name: str) -> Step:
 
 @dataclass(frozen=True, kw_only=True)
 class Planned:
-    """A step of one run: `train` of fold 2 is `train@2`, and the fold that the published model leaves out is `train`."""
+    """A step of one run: `train@2` leaves fold 2 out; `train`, which makes the published model, fold 0."""
 
     label: str
     step: Step

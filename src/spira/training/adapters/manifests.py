@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import io
 import math
 from collections.abc import Mapping
@@ -29,7 +30,7 @@ def parse_manifest(data: bytes, *, name: str, base: str) -> Table:
 def _text(data: bytes, *, name: str) -> tuple[str, tuple[str, ...]]:
     if b"\0" in data:
         raise InvalidInput.of([Problem(where=name, what="is no text", hint="save it as CSV in UTF-8, or as Parquet")])
-    notes = ("has a byte order mark",) if data.startswith(b"\xef\xbb\xbf") else ()
+    notes: tuple[str, ...] = ("has a byte order mark",) if data.startswith(b"\xef\xbb\xbf") else ()
     notes += ("has Windows line ends",) if b"\r\n" in data else ()
     try:
         text = data.decode("utf-8-sig")
@@ -68,12 +69,10 @@ def _refuse_bad_header(columns: tuple[str, ...], *, name: str) -> None:
 
 
 def _parquet(data: bytes, *, name: str, base: str) -> Table:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
+    parquet: Any = importlib.import_module("pyarrow.parquet")  # heavy, and without annotations
     try:
-        table = pq.read_table(pa.BufferReader(data))
-    except (pa.ArrowException, OSError) as error:
+        table = parquet.read_table(io.BytesIO(data))
+    except (ValueError, OSError) as error:
         raise InvalidInput.of([Problem(where=name, what=f"is no Parquet that can be read: {error}")]) from error
     rows: list[tuple[int, Mapping[str, str]]] = [
         (line, {column: _cell(value) for column, value in row.items()})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -21,7 +22,7 @@ def evaluation_plots(people: Sequence[Scored]) -> dict[str, bytes]:
     if {one.label for one in people} != {0, 1}:
         return {}
     drawings = {"roc": _roc, "calibration": _calibration, "scores": _histogram, "confusion": _confusion}
-    return {f"{name}.png": _png(lambda axes, draw=draw: draw(axes, people)) for name, draw in drawings.items()}
+    return {f"{name}.png": _png(partial(draw, people=people)) for name, draw in drawings.items()}
 
 
 def curve_plot(curves: Mapping[str, Sequence[float]]) -> bytes:
@@ -70,7 +71,7 @@ def _calibration(axes: Axes, people: Sequence[Scored]) -> None:
 
 
 def _histogram(axes: Axes, people: Sequence[Scored]) -> None:
-    bins = np.linspace(0.0, 1.0, 21)
+    bins = np.linspace(0.0, 1.0, 21).tolist()
     for label, name, colour in ((0, "controls", _CONTROL), (1, "patients", _PATIENT)):
         axes.hist([one.score for one in people if one.label == label], bins, label=name, color=colour, alpha=0.6)
     for threshold in sorted({one.threshold for one in people}):

@@ -17,7 +17,7 @@ import pandas as pd
 from spira.voice.score import ScreeningModel
 
 
-class ScreeningPyfunc(mlflow.pyfunc.PythonModel):  # type: ignore[misc]  # the library's class has no annotations
+class ScreeningPyfunc(mlflow.pyfunc.PythonModel):  # type: ignore[misc,name-defined]  # the library loads it lazily
     """Settings and weights come from the artifact `screening`."""
 
     def load_context(self, context: Any) -> None:

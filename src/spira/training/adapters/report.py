@@ -38,20 +38,25 @@ def render(metrics: Mapping[str, Any], plots: Mapping[str, bytes], *, title: str
     return "\n".join(parts).encode()
 
 
-def estimate(group: Mapping[str, Any], name: str) -> str:
-    """`0.881 (0.848 to 0.914)`, or a dash."""
+def estimate(group: Mapping[str, Any], name: str) -> tuple[str, str]:
+    """A figure and its interval as text: `0.881` and `0.85–0.91`; dashes where there is none."""
     if group.get(name) is None:
-        return "–"
-    bounds = f" ({group[f'{name}_low']:.3f} to {group[f'{name}_high']:.3f})" if f"{name}_low" in group else ""
-    return f"{group[name]:.3f}{bounds}"
+        return "–", ""
+    bounds = f"{group[f'{name}_low']:.2f}–{group[f'{name}_high']:.2f}" if f"{name}_low" in group else ""
+    return f"{group[name]:.3f}", bounds
+
+
+def _cell(group: Mapping[str, Any], name: str) -> str:
+    value, bounds = estimate(group, name)
+    return f"<td class=n>{value} <small>{bounds}</small></td>"
 
 
 def _figures(groups: Mapping[str, Mapping[str, Any]]) -> str:
     head = "".join(f"<th>{text}</th>" for text in ("", "n", *(text for _, text in FIGURES), "ECE"))
     body = "".join(
         f"<tr><td>{escape(name)}</td><td class=n>{group.get('n', 0)}</td>"
-        + "".join(f"<td class=n>{estimate(group, key)}</td>" for key, _ in FIGURES)
-        + f"<td class=n>{estimate(group, 'ece')}</td></tr>"
+        + "".join(_cell(group, key) for key in (*dict(FIGURES), "ece"))
+        + "</tr>"
         for name, group in groups.items()
         if group
     )
@@ -70,7 +75,7 @@ def _gates(gates: Sequence[Mapping[str, str]]) -> str:
 def _slices(slices: Sequence[Mapping[str, Any]]) -> str:
     rows = "".join(
         f"<tr><td>{escape(str(one['slice']))}</td><td>{escape(str(one['value']))}</td><td class=n>{one['n']}</td>"
-        + "".join(f"<td class=n>{estimate(one, key) if one['enough'] else 'too few'}</td>" for key, _ in FIGURES)
+        + "".join(_cell(one, key) if one["enough"] else "<td class=n>too few</td>" for key, _ in FIGURES)
         + "</tr>"
         for one in slices
     )

@@ -64,7 +64,9 @@ class Split(_Value):
 def folds_of(cohort: Cohort, *, folds: int, seed: int) -> dict[str, int]:
     """Each participant's fold: the manifest's where it has folds, else dealt at random, evenly within each class."""
     given = {one.participant: one.fold for one in cohort.recordings if one.fold is not None}
-    return given or {name: n % folds for people in _shuffled(cohort.participants(), seed) for n, name in enumerate(people)}
+    return given or {
+        name: n % folds for people in _shuffled(cohort.participants(), seed) for n, name in enumerate(people)
+    }
 
 
 def fold_numbers(cohort: Cohort, *, folds: int) -> tuple[int, ...]:

@@ -190,7 +190,7 @@ def _hint(kind: str, path: tuple[str | int, ...]) -> str:
         return ""
     model: Any = TrainingConfig
     for key in path[:-1]:
-        field = model.model_fields.get(key) if isinstance(model, type) and issubclass(model, BaseModel) else None
+        field = model.model_fields.get(str(key)) if isinstance(model, type) and issubclass(model, BaseModel) else None
         model = None if field is None else field.annotation
     known = sorted(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []
     return f"known: {', '.join(known)}" if known else ""

@@ -101,7 +101,9 @@ def read_rows(table: Table, config: DatasetConfig) -> tuple[list[Row], list[RowP
     if not rows and not problems:
         tasks = sorted({values.get(columns.get("task", ""), "") for _, values in table.rows})
         what = f"has no recording of task {config.task!r}" if table.rows else "has no rows"
-        raise InvalidInput.of([Problem(where=table.name, what=what, hint=f"tasks: {', '.join(tasks)}" if tasks else "")])
+        raise InvalidInput.of(
+            [Problem(where=table.name, what=what, hint=f"tasks: {', '.join(tasks)}" if tasks else "")]
+        )
     return rows, problems + _conflicts(rows)
 
 
@@ -156,7 +158,9 @@ def _row(line: int, given: Mapping[str, str]) -> tuple[Row | None, list[RowProbl
             wrong(name, "is empty")
     label = LABELS.get(given["label"].lower())
     if label is None:
-        wrong("label", f"{given['label']!r} is unknown" if given["label"] else "is empty", "control or patient (0 or 1)")
+        wrong(
+            "label", f"{given['label']!r} is unknown" if given["label"] else "is empty", "control or patient (0 or 1)"
+        )
     age = _number(given.get("age", ""), lambda text: wrong("age", f"{text!r} is no age in years"), high=130.0)
     fold = _whole(given.get("fold", ""), lambda text: wrong("fold", f"{text!r} is no number from 0"), low=0)
     pair = _whole(given.get("matched_pair", ""), lambda text: wrong("matched_pair", f"{text!r} is no number"), low=-1)
@@ -221,7 +225,9 @@ def _in_both_classes(rows: Sequence[Row]) -> Iterable[RowProblem]:
         if len({row.label for row in same}) > 1:
             lines = ", ".join(str(row.line) for row in same)
             for row in same:
-                yield RowProblem(line=row.line, field="label", what=f"one participant is in both classes (rows {lines})")
+                yield RowProblem(
+                    line=row.line, field="label", what=f"one participant is in both classes (rows {lines})"
+                )
 
 
 def _in_two_folds(rows: Sequence[Row]) -> Iterable[RowProblem]:

@@ -203,17 +203,18 @@ def gates(found: Mapping[str, Any], matched: Mapping[str, Any], *, min_people: i
             "verdict": "pass" if enough else "fail",
             "reason": f"{found['n']} people were never seen in training; at least {min_people} are asked for",
         },
-        _above_chance("above-chance", found, who="people never seen"),
-        _above_chance("above-chance-matched", matched, who="matched pairs"),
+        _above_chance("above-chance", found, who="people never seen", min_people=min_people),
+        _above_chance("above-chance-matched", matched, who="people of matched pairs", min_people=min_people),
     ]
 
 
-def _above_chance(name: str, found: Mapping[str, Any], *, who: str) -> dict[str, str]:
-    if found.get("auc") is None:
-        return {"name": name, "verdict": "skip", "reason": f"no {who} of both classes"}
+def _above_chance(name: str, found: Mapping[str, Any], *, who: str, min_people: int) -> dict[str, str]:
+    if found.get("auc") is None or found["n"] < min_people:
+        reason = f"{found['n']} {who} are too few to tell; at least {min_people} of both classes are asked for"
+        return {"name": name, "verdict": "skip", "reason": reason}
     verdict = "pass" if found["auc_low"] > 0.5 else "fail"
     interval = f"AUC {found['auc']:.3f}, 95 % interval {found['auc_low']:.3f} to {found['auc_high']:.3f}"
-    return {"name": name, "verdict": verdict, "reason": f"{interval}, on {found['n']} people ({who}); chance is 0.5"}
+    return {"name": name, "verdict": verdict, "reason": f"{interval}, on {found['n']} {who}; chance is 0.5"}
 
 
 def _named(name: str, estimate: Estimate) -> dict[str, float]:

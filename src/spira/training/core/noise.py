@@ -73,7 +73,7 @@ def generated_bank(*, seed: int, clips: int = 8, samples: int = 80_000) -> list[
 
 def _excerpt(bank: Sequence[FloatArray], length: int, random: np.random.Generator) -> FloatArray:
     for _ in range(_DRAWS):
-        noise = bank[random.integers(len(bank))]
+        noise = bank[int(random.integers(len(bank)))]
         repeated = np.tile(noise, -(-length // len(noise)) + 1)
         start = random.integers(len(noise))
         excerpt = repeated[start : start + length]
@@ -82,9 +82,7 @@ def _excerpt(bank: Sequence[FloatArray], length: int, random: np.random.Generato
     return excerpt
 
 
-def _gain(
-    clip: FloatArray, excerpt: FloatArray, config: AugmentationConfig, random: np.random.Generator
-) -> float:
+def _gain(clip: FloatArray, excerpt: FloatArray, config: AugmentationConfig, random: np.random.Generator) -> float:
     peak = float(np.abs(excerpt).max(initial=0.0))
     if peak < _QUIET:
         return 0.0

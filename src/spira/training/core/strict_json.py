@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
-from json.decoder import scanstring
 from typing import Any
 
 from spira.kernel.errors import InvalidInput, Problem
@@ -19,6 +18,7 @@ _SPACE = re.compile(r"[ \t\n\r]*")
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?")
 _WORDS = {"true": True, "false": False, "null": None}
 _MAX_DEPTH = 64
+_STRINGS = json.JSONDecoder()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,9 +119,10 @@ class _Parser:
 
     def string(self, at: int) -> tuple[str, int]:
         try:
-            return scanstring(self.text, at + 1, True)  # noqa: FBT003 - the standard library's own signature
+            value, end = _STRINGS.raw_decode(self.text, at)
         except json.JSONDecodeError as error:
             raise self.error(at, f"is no JSON text: {error.msg}") from error
+        return str(value), end
 
     def scalar(self, at: int) -> tuple[Any, int]:
         for word, value in _WORDS.items():

@@ -1,7 +1,7 @@
 """The plain alternative that a network has to beat: 60 statistics of 20 MFCCs and a logistic regression.
 
-Mean, deviation and deviation of the frame-to-frame change of each coefficient, of the level-normalised recording; StandardScaler and
-logistic regression with C = 0.1, fitted on all people outside the fold.
+Mean, deviation and deviation of the frame-to-frame change of each coefficient of the level-normalised
+recording; StandardScaler and logistic regression with C = 0.1, fitted on all people outside the fold.
 """
 
 from __future__ import annotations
@@ -35,7 +35,10 @@ def baseline_scores(cohort: Cohort, fold_of: Mapping[str, int], *, recordings: R
     scores = np.zeros(len(labels))
     for fold in sorted(set(folds.tolist())):
         held = folds == fold
-        fitted = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=1000))
+        fitted = make_pipeline(  # type: ignore[no-untyped-call]  # the library has no annotations
+            StandardScaler(),  # type: ignore[no-untyped-call]  # likewise
+            LogisticRegression(C=0.1, max_iter=1000),  # type: ignore[no-untyped-call]  # likewise
+        )
         fitted.fit(table[~held], labels[~held])
         scores[held] = fitted.predict_proba(table[held])[:, 1]
     return [
@@ -67,7 +70,7 @@ def mfcc(samples: FloatArray) -> npt.NDArray[np.float64]:
     mel = _mel_bands() @ spectrum.abs().square().numpy()
     decibels = 10.0 * np.log10(np.maximum(mel, 1e-10))
     decibels = np.maximum(decibels, decibels.max() - _TOP_DB)
-    return _cosines() @ decibels
+    return np.asarray(_cosines() @ decibels)
 
 
 def _mel_bands() -> npt.NDArray[np.float64]:

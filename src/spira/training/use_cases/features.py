@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +11,7 @@ from safetensors.torch import load, save
 
 from spira.kernel.errors import Conflict, InvalidInput
 from spira.kernel.ids import sha256_hex
-from spira.training.core.cohort import Cohort
+from spira.training.core.cohort import Cohort, Recording
 from spira.training.core.noise import AugmentationConfig, add_noise, generated_bank
 from spira.training.ports import Recordings, Tell
 from spira.voice.decode import FloatArray, decode
@@ -33,32 +34,28 @@ class FeatureRequest:
 
 
 def compute_shards(
-    cohort: Cohort, request: FeatureRequest, *, recordings: Recordings, tell: Tell
+    cohort: Cohort, request: FeatureRequest, *, recordings: Recordings, tell: Tell, threads: int = 2
 ) -> Iterator[tuple[str, bytes]]:
     """Names and bytes of the shards, each with one version of up to 512 recordings.
 
     A shard is a safetensors file: `values` float32 [w, T, F], `mask` bool [w, T], `recording` int64 [w] (index into
     the cohort). The clean version is always there: validation needs it. Raises Conflict when a recording changed
-    since it was checked.
+    since it was checked. Bits depend neither on the number of threads nor on the order of the manifest.
     """
+    torch.set_num_threads(1)
     bank = _noise_bank(cohort, request, recordings=recordings)
-    versions = 1 + request.augmentation.variants
-    total = versions * len(cohort.recordings)
-    done = 0
     for start in range(0, len(cohort.recordings), _SHARD_RECORDINGS):
         indexes = range(start, min(start + _SHARD_RECORDINGS, len(cohort.recordings)))
-        clips = [
-            _clip(cohort.recordings[index].location, cohort.recordings[index].sha256, recordings) for index in indexes
-        ]
-        for version in range(versions):
-            features = []
-            for index, clip in zip(indexes, clips, strict=True):
-                features.append(
-                    _features(clip, request, bank, identity=cohort.recordings[index].sha256, version=version)
-                )
-                done += 1
-                tell(done, total, "clean" if version == CLEAN else f"noise {version}")
-            yield f"version-{version:02d}-{start:07d}.safetensors", _shard(indexes, features)
+        by_recording = []
+        with ThreadPoolExecutor(threads) as pool:
+            for one in pool.map(
+                lambda index: _all_versions(cohort.recordings[index], request, bank, recordings), indexes
+            ):
+                by_recording.append(one)
+                tell(start + len(by_recording), len(cohort.recordings))
+        for version in range(1 + request.augmentation.variants):
+            shard = _shard(indexes, [versions[version] for versions in by_recording])
+            yield f"version-{version:02d}-{start:07d}.safetensors", shard
 
 
 def assemble(shards: Sequence[bytes]) -> dict[str, torch.Tensor]:
@@ -87,16 +84,19 @@ def _clip(location: str, sha256: str, recordings: Recordings) -> FloatArray:
     return decode(data, name=location)
 
 
-def _features(
-    clip: FloatArray, request: FeatureRequest, bank: Sequence[FloatArray], *, identity: str, version: int
-) -> Features:
-    if version != CLEAN:
-        seed = (request.seed, version, int(identity[:15], 16))
-        clip = add_noise(clip, bank, request.augmentation, seed=seed)
+def _all_versions(
+    one: Recording, request: FeatureRequest, bank: Sequence[FloatArray], recordings: Recordings
+) -> list[Features]:
+    clip = _clip(one.location, one.sha256, recordings)
+    identity = int(one.sha256[:15], 16)
+    noisy = (
+        add_noise(clip, bank, request.augmentation, seed=(request.seed, version, identity))
+        for version in range(1, 1 + request.augmentation.variants)
+    )
     try:
-        return prepare(clip, request.windows, request.features)
+        return [prepare(samples, request.windows, request.features) for samples in (clip, *noisy)]
     except InvalidInput as error:
-        where = f"a recording of {len(clip)} samples"
+        where = f"row {one.row} of the data set"
         raise InvalidInput(f"{where} does not fit windows and features: {error}", problems=error.problems) from error
 
 

@@ -211,8 +211,8 @@ def _validation_logits(network: nn.Module, data: _Data) -> Tensor:
     network.eval()
     with torch.inference_mode():
         parts = zip(
-            data.validation_values.split(_VALIDATION_WINDOWS),
-            data.validation_mask.split(_VALIDATION_WINDOWS),
+            torch.split(data.validation_values, _VALIDATION_WINDOWS),
+            torch.split(data.validation_mask, _VALIDATION_WINDOWS),
             strict=True,
         )
         return torch.cat([network(values, mask) for values, mask in parts])

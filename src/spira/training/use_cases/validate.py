@@ -16,6 +16,10 @@ from spira.voice.quality import QualityRules, measure
 from spira.voice.quality import problems as quality_problems
 
 _THREADS = 4
+_NOISE_RULES = QualityRules(
+    min_duration_s=0.1, max_duration_s=3600.0, max_zero_ratio=0.999, min_speech_s=0.0, min_periodicity=-1.0
+)
+"""A recording of noise needs no voice, only some sound."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,9 +62,8 @@ def validate(
     total = len(rows) + len(clips)
     heard = list(_hear([(table.base, row.path) for row in rows], recordings, config.quality, tell, total=total))
     problems += _audio_problems([row.line for row in rows], heard) + _same_audio(rows, heard)
-    rules = QualityRules(min_duration_s=0.01, max_duration_s=3600.0, min_rms_dbfs=-100.0, max_zero_ratio=1.0)
     noise_paths = [(noise.base, path) for _, path, _, _ in clips] if noise is not None else []
-    noise_heard = list(_hear(noise_paths, recordings, rules, tell, total=total, done=len(rows)))
+    noise_heard = list(_hear(noise_paths, recordings, _NOISE_RULES, tell, total=total, done=len(rows)))
     noise_problems += _audio_problems([line for line, *_ in clips], noise_heard)
 
     found = [one.as_problem(table.name) for one in problems]
@@ -131,7 +134,7 @@ def _audio_problems(lines: Sequence[int], heard: Sequence[_Clip]) -> list[RowPro
     ]
 
 
-def _same_audio(rows: Sequence[Row], heard: Sequence[_Clip]) -> Iterable[RowProblem]:
+def _same_audio(rows: Sequence[Row], heard: Sequence[_Clip]) -> list[RowProblem]:
     """The same samples under two paths: the later rows; all of them when their people or classes differ."""
     same: dict[str, list[Row]] = {}
     for row, clip in zip(rows, heard, strict=True):
