@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import multiprocessing
 import wave
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +16,7 @@ import numpy as np
 
 from spira.infra.folders import appearing_whole
 from spira.kernel.errors import Conflict
+from spira.training.core.manifest import MANIFEST_COLUMNS, NOISE_COLUMNS, as_csv
 from spira.training.core.synthesis.cohort import CohortParameters, Pcm16, noise_clips, recordings_of
 from spira.training.core.synthesis.glottis import SAMPLE_RATE
 from spira.training.core.synthesis.people import Person, draw_people
@@ -25,11 +25,6 @@ WARNING = (
     "SYNTHETIC: every voice in this cohort is computed. It shows that the software runs; it proves nothing clinical, "
     "and a model trained on it must never be used on a person."
 )
-MANIFEST_COLUMNS = (
-    *("path", "participant_id", "label", "recording_id", "task", "sex", "age", "site", "device", "mask", "cause"),
-    *("collected_at", "label_source", "fold", "matched_pair"),
-)
-NOISE_COLUMNS = ("path", "kind", "group")
 _DESCRIPTION = "cohort.json"
 _WORTH_PROCESSES = 24  # people; below, starting processes takes longer than the work
 
@@ -75,7 +70,7 @@ def synthesize(
     with appearing_whole(out, replace=replace) as folder:
         rows = _write_recordings(people, parameters, folder, processes=processes, advance=advance)
         noises = _write_noises(parameters, folder / "noise")
-        _write_csv(folder / "manifest.csv", MANIFEST_COLUMNS, rows)
+        (folder / "manifest.csv").write_bytes(as_csv(MANIFEST_COLUMNS, rows))
         (folder / "README.txt").write_text(_readme(parameters), encoding="utf-8")
         described = {"parameters": parameters.as_dict(), "files": _digests(folder)}
         (folder / _DESCRIPTION).write_text(json.dumps(described, indent=1), encoding="utf-8")
@@ -161,7 +156,7 @@ def _write_noises(parameters: CohortParameters, folder: Path) -> list[dict[str, 
     for clip in noise_clips(parameters):
         _write_wav(folder / f"{clip.name}.wav", clip.samples)
         rows.append({"path": f"{clip.name}.wav", "kind": clip.kind, "group": clip.group})
-    _write_csv(folder / "manifest.csv", NOISE_COLUMNS, rows)
+    (folder / "manifest.csv").write_bytes(as_csv(NOISE_COLUMNS, rows))
     return rows
 
 
@@ -171,13 +166,6 @@ def _write_wav(path: Path, samples: Pcm16) -> None:
         file.setsampwidth(2)
         file.setframerate(SAMPLE_RATE)
         file.writeframes(np.ascontiguousarray(samples, dtype="<i2").tobytes())
-
-
-def _write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, str]]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 def _digests(folder: Path) -> dict[str, str]:

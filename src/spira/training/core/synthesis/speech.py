@@ -62,7 +62,7 @@ def _hold(voice: Voice, rng: np.random.Generator) -> Utterance:
 
 
 def _say(voice: Voice, task: Task, rng: np.random.Generator) -> Utterance:
-    pauses = _draw_pauses(voice, task, rng)
+    pauses = draw_pauses(voice, task, rng)
     spans = _spans(voice, task, pauses, rng)
     gain = _smooth(np.concatenate([np.full(span.length, span.gain) for span in spans]), 0.008)
     samples = gain.size
@@ -75,7 +75,7 @@ def _say(voice: Voice, task: Task, rng: np.random.Generator) -> Utterance:
     return Utterance(samples=heard, voiced=voiced, pauses_s=tuple(pauses.values()))
 
 
-def _draw_pauses(voice: Voice, task: Task, rng: np.random.Generator) -> dict[int, float]:
+def draw_pauses(voice: Voice, task: Task, rng: np.random.Generator) -> dict[int, float]:
     """Length (s) of the pause after a syllable. Short of breath, people pause inside phrases too (Ferreira, 2025)."""
     syllables = len(_TEXTS[task].split())
     mean = expected_pauses(voice.breathlessness) * syllables / 31

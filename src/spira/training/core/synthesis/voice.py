@@ -58,8 +58,9 @@ def expected_pauses(severity: float) -> float:
 
 
 def expected_pause_s(severity: float) -> float:
-    """Mean length of a pause (s): 0.13 of controls, 0.53 of patients (Fernandes-Svartman et al., 2022)."""
-    return max(0.07, _between(0.12, 0.53, severity))
+    """Mean length of a pause (s), set so that people's mean pause (0 of those who make none) is 0.13 among controls and
+    0.53 among patients (Fernandes-Svartman et al., 2022)."""
+    return max(0.07, _between(0.21, 0.56, severity))
 
 
 def _between(control: float, patient: float, severity: float) -> float:
