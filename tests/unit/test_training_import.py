@@ -286,6 +286,15 @@ def test_a_noise_list_with_header_keeps_kinds_and_hides_names_of_groups(tmp_path
     assert "ana" not in {row["group"] for row in found}
 
 
+def test_noise_may_lie_beside_its_table_instead_of_in_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "bank").mkdir()
+    (tmp_path / "bank" / "fan.wav").write_bytes(b"RIFF fan")
+
+    done = p1(tmp_path, noise=table("fan.wav\n", name="noise.csv", base=str(tmp_path / "bank")))
+
+    assert done.noise_clips == 1
+
+
 def test_a_missing_noise_clip_is_told_by_its_line(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput) as caught:
         p1(tmp_path, noise=table("gone.wav\nRuidos/rui.wav\n", name="noise.csv"))
@@ -337,7 +346,7 @@ def test_an_export_of_one_person_per_class_is_the_same_each_time(manifest: Path,
 
 
 def test_an_export_of_nothing_says_so(manifest: Path, tmp_path: Path) -> None:
-    with pytest.raises(NotFound):
+    with pytest.raises(NotFound, match="no recording of fold 7"):
         export(manifest, tmp_path / "out", Choice(folds=(7,)))
 
     assert not (tmp_path / "out").exists()

@@ -24,6 +24,11 @@ class Choice:
     tasks: tuple[str, ...] = ()
     participants: int | None = None
 
+    def in_words(self) -> str:
+        asked = {"fold": self.folds, "label": self.labels, "task": self.tasks}
+        named = [f"{name} {' or '.join(str(one) for one in wanted)}" for name, wanted in asked.items() if wanted]
+        return ", ".join(named) or "any kind"
+
     def takes(self, row: ForeignRow) -> bool:
         """A row without a task counts for each."""
         fold, task = row.values.get("fold", ""), row.values.get("task", "")
@@ -54,7 +59,7 @@ def export_recordings(
         raise InvalidInput.of(problems)
     chosen = _first_people([row for row in rows if choice.takes(row)], choice.participants)
     if not chosen:
-        raise NotFound(f"{table.name} has no recording of {choice}")
+        raise NotFound(f"{table.name} has no recording of {choice.in_words()}")
     written = []
     with appearing_whole(out, replace=replace) as folder:
         (folder / "recordings").mkdir()

@@ -126,15 +126,18 @@ def _noises(
     problems: list[Problem],
     heard: Callable[[int], None],
 ) -> Iterable[_Noise]:
-    """Each clip once; a clip of no known group is a group of its own."""
-    name = "" if source.noise is None else source.noise.name
+    """Each clip once, from the folder or from beside its table; a clip of no known group is a group of its own."""
+    if source.noise is None:
+        return
+    name, beside = source.noise.name, Path(source.noise.base or source.folder)
     seen: set[str] = set()
     for done, (line, clip) in enumerate(clips, start=1):
 
         def problem(where: str, what: str, hint: str = "", *, line: int = line) -> Problem:
             return Problem(where=f"{name}, row {line}, {where}", what=what, hint=hint)
 
-        found = _find(source.folder, clip["path"], problem, problems)
+        near = _below(source.folder, clip["path"]) is None and _below(beside, clip["path"]) is not None
+        found = _find(beside if near else source.folder, clip["path"], problem, problems)
         heard(done)
         if found is None or found.sha256 in seen:
             continue
