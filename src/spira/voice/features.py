@@ -96,16 +96,18 @@ def bins(settings: FeatureSettings) -> int:
 def prepare(samples: FloatArray, windows: WindowSettings, features: FeatureSettings) -> Features:
     """Levels the clip (float32 [samples]), cuts it, and extracts the features of its windows.
 
-    Frames that overlapping windows share are computed once; a window's first and last few see its reflected edges and
-    are its own. Runs on one thread: its bits depend on nothing else. Raises InvalidInput as `segment.padded` does.
+    Frames that overlapping windows share are computed once, frames of padding not at all; a window's first and last
+    few see its reflected edges and are its own. Runs on one thread: its bits depend on nothing else. Raises
+    InvalidInput as `segment.padded` does, and for windows that are too short for a spectrum.
     """
     clip = levelled(samples, features)
-    if count(len(clip), windows) == 1 or windows.step % features.hop_length or features.kind == "waveform":
+    shares_frames = windows.step % features.hop_length == 0 or count(len(clip), windows) == 1
+    if features.kind == "waveform" or not shares_frames:
         return extract(cut(clip, windows), features)
     _refuse_short(windows.window, features)
     valid = torch.from_numpy(valid_counts(len(clip), windows))
     with one_thread(), torch.inference_mode():
-        values = _shared_values(torch.tensor(padded(clip, windows)), windows, features)
+        values = _clip_values(torch.tensor(padded(clip, windows)), len(clip), windows, features)
         return Features(values=values, mask=_mask(valid, windows.window, features))
 
 
@@ -159,15 +161,29 @@ def _window_values(samples: Tensor, settings: FeatureSettings) -> Tensor:
     return _by_window(_by_frame(_framed(samples, settings), settings), settings)
 
 
-def _shared_values(clip: Tensor, windows: WindowSettings, settings: FeatureSettings) -> Tensor:
-    by_frame = _by_frame(_framed(clip[None], settings)[0], settings)
+def _clip_values(clip: Tensor, real: int, windows: WindowSettings, settings: FeatureSettings) -> Tensor:
+    """Of all windows of a padded clip [n], whose first `real` samples are no padding: float32 [w, T, F]."""
+    by_frame = _clip_frames(clip, real, settings)
     size, step = frames(settings, windows.window), windows.step // settings.hop_length
+    if len(clip) == windows.window:
+        return _by_window(by_frame[None], settings)
     values = by_frame.unfold(0, size, step).transpose(1, 2).contiguous()
     if settings.kind != "phonation":  # whose frames lie within the window and see no edge
         numbers, places = spectra.edge_frames(windows.window, **_framing(settings))
         starts = torch.arange(len(values)) * windows.step
         values[:, numbers] = _by_frame(clip[starts[:, None, None] + places], settings)
     return _by_window(values, settings)
+
+
+def _clip_frames(clip: Tensor, real: int, settings: FeatureSettings) -> Tensor:
+    """What depends on a frame alone: float32 [frames of the clip, ...]; those of padding are all alike."""
+    framed = _framed(clip[None], settings)[0]
+    reach = settings.win_length + settings.hop_length
+    if len(clip) - real <= 2 * reach:  # no frame, or hardly one, is all padding, or the last ones see real samples
+        return _by_frame(framed, settings)
+    sounding = (real + reach) // settings.hop_length
+    silent = _of_frames(torch.zeros(1, settings.win_length), settings)
+    return torch.cat((_by_frame(framed[:sounding], settings), silent.expand(len(framed) - sounding, -1)))
 
 
 def _framing(settings: FeatureSettings) -> _Framing:

@@ -33,8 +33,10 @@ class RobustNet(nn.Module):
         self.views = nn.ModuleList(nn.Linear(size * STATISTICS, 1) for size in self.sizes)
 
     def forward(self, values: Tensor, mask: Tensor) -> Tensor:
-        with torch.no_grad():
-            pooled = statistics(values, mask)
+        return self.classify(statistics(values, mask))
+
+    def classify(self, pooled: Tensor) -> Tensor:
+        """Logits [B] from `statistics`. These have no weights: a fit computes them once and calls this."""
         standard = self.dropout(self.standardise(pooled.flatten(1)))
         scores = self._scores(standard.unflatten(1, pooled.shape[1:]))
         if self.training and len(self.views) == 2:

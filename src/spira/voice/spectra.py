@@ -47,7 +47,8 @@ def spectrum(frames: Tensor, n_fft: int) -> Tensor:
 
     The zeros around the window are left out: they would only turn the phase.
     """
-    return torch.fft.rfft(frames * _hann(frames.shape[-1]), n=n_fft)
+    transformed: Tensor = torch.fft.rfft(frames * _hann(frames.shape[-1]), n=n_fft)
+    return transformed
 
 
 def power(frames: Tensor, n_fft: int) -> Tensor:
