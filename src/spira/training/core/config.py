@@ -59,6 +59,11 @@ class OptimisationConfig(_Section):
     threads: int = Field(default=1, ge=1, le=64)
     """CPU threads of torch. Sums depend on it in the last bits, so it is part of the configuration."""
 
+    @property
+    def changes_features(self) -> bool:
+        """Whether a batch is changed on the fly, by SpecAugment or mixup."""
+        return bool(self.time_masks or self.bin_masks or self.mixup_alpha)
+
     @model_validator(mode="after")
     def _masks_have_a_width(self) -> Self:
         for count, width in (("time_masks", "time_mask_frames"), ("bin_masks", "bin_mask_bins")):

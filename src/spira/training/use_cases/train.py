@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,7 @@ from spira.training.core.fit import FitState, augmented, noam_rate, window_loss
 from spira.training.ports import Checkpoints, Tell
 from spira.voice.features import bins
 from spira.voice.network import build_network
+from spira.voice.robust import RobustNet, statistics
 from spira.voice.score import ModelSettings, ScreeningModel
 
 Versions = Mapping[int, Mapping[str, Tensor]]
@@ -97,9 +99,16 @@ class _Data:
     validation_owner: Tensor
     """Which validation recording a window belongs to, from 0."""
     validation_labels: Tensor
+    pooled: bool
+    """Whether the values are the statistics that `RobustNet` pools, computed once instead of at every batch."""
 
     @classmethod
     def of(cls, cohort: Cohort, versions: Versions, split: Split, config: TrainingConfig) -> _Data:
+        pooled = config.network.architecture == "robust" and not config.training.changes_features
+        if pooled:
+            versions = {
+                n: dict(one) | {"values": statistics(one["values"], one["mask"])} for n, one in versions.items()
+            }
         used = [versions[n] for n in sorted(versions) if n > 0 or config.augmentation.clean]
         clean = versions[0]
         rows, owner = _windows(clean, split.validation)
@@ -112,7 +121,14 @@ class _Data:
             validation_mask=clean["mask"][rows],
             validation_owner=owner,
             validation_labels=all_labels[list(split.validation)],
+            pooled=pooled,
         )
+
+    def logits(self, network: nn.Module, values: Tensor, mask: Tensor) -> Tensor:
+        if self.pooled:
+            return cast("RobustNet", network).classify(values)
+        found: Tensor = network(values, mask)
+        return found
 
 
 def _rows_by_recording(version: Mapping[str, Tensor], recordings: Sequence[int]) -> list[Tensor]:
@@ -143,7 +159,7 @@ def _fit_member(
 
 def _fresh(number: int, data: _Data, config: TrainingConfig) -> FitState:
     torch.manual_seed(config.seed + 1000 * number)
-    frames = data.validation_values.shape[1]
+    frames = data.validation_mask.shape[1]
     network = build_network(config.network, frames=frames, bins=bins(config.features))
     kind = torch.optim.AdamW if config.training.decoupled_decay else torch.optim.Adam
     optimiser = kind(network.parameters(), lr=config.training.learning_rate, weight_decay=config.training.weight_decay)
@@ -179,7 +195,7 @@ def _step(
     for group in state.optimiser.param_groups:
         group["lr"] = noam_rate(state.step + 1, config.training)
     state.optimiser.zero_grad(set_to_none=True)
-    loss = window_loss(state.network(values, mask), targets, smoothing=config.training.label_smoothing)
+    loss = window_loss(data.logits(state.network, values, mask), targets, smoothing=config.training.label_smoothing)
     loss.backward()  # type: ignore[no-untyped-call]  # torch's method has no annotations
     state.optimiser.step()
     state.step += 1
@@ -215,7 +231,7 @@ def _validation_logits(network: nn.Module, data: _Data) -> Tensor:
             torch.split(data.validation_mask, _VALIDATION_WINDOWS),
             strict=True,
         )
-        return torch.cat([network(values, mask) for values, mask in parts])
+        return torch.cat([data.logits(network, values, mask) for values, mask in parts])
 
 
 def _file_scores(logits: Tensor, data: _Data) -> npt.NDArray[np.float64]:
