@@ -25,6 +25,7 @@ from spira.infra.objects.port import Objects
 from spira.infra.stores import open_documents, open_objects
 from spira.kernel.clock import utc_now
 from spira.kernel.errors import NotFound
+from spira.privacy.sealed_objects import IdentityCipher, SealedObjects
 from spira.serving.http import routes as serving_http
 from spira.serving.ports import MODELS
 from spira.serving.use_cases import models
@@ -63,7 +64,8 @@ def create_app(settings: ApiSettings) -> OpenAPI:
         decode=DecodeLimits(max_bytes=settings.max_recording_bytes),
         answer_within=timedelta(seconds=settings.answer_within_s),
     )
-    serving = serving_http.Services(documents=documents, objects=objects, clock=utc_now, rules=rules)
+    sealed = SealedObjects(objects, IdentityCipher())
+    serving = serving_http.Services(documents=documents, objects=sealed, clock=utc_now, rules=rules)
     app.register_api(serving_http.blueprint(serving))
     if settings.trusted_proxies:
         hops = settings.trusted_proxies

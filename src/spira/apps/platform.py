@@ -12,7 +12,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from spira.apps import local
@@ -50,11 +50,17 @@ def up(
     run = _run_folder(settings)
     if any(process.is_running() for process in local.remembered(run)):
         raise Conflict(f"the platform runs already (pid files in {run}); `spira down` stops it")
-    served = offer_models(settings, models)
+    registry = _has_registry(settings)  # before MLflow's server makes its file
+    if models and not registry:
+        raise NotFound(f"model {models[0]!r} is not in the registry: it is empty; `spira train` registers one")
     port = _port(settings.port)
     mlflow_port = _port(settings.mlflow_port) if mlflow else None
+    started = _Started(settings=settings, tell=tell)
     try:
-        _start(settings, served, port=port, mlflow_port=mlflow_port, tell=tell)
+        started.core(port=port, mlflow_port=mlflow_port)
+        served = offer_models(settings, models) if registry else []  # slow, while the others come up
+        started.workers(served)
+        started.wait()
     except BaseException:
         down(settings)
         raise
@@ -85,12 +91,13 @@ def offer_models(settings: PlatformSettings, names: Sequence[str] | None) -> lis
     return [catalogue.offer_model(new, documents=documents, clock=utc_now) for new in found]
 
 
-def _registered(settings: PlatformSettings, names: Sequence[str] | None) -> list[NewModel]:
+def _has_registry(settings: PlatformSettings) -> bool:
+    """Asked before the registry's library is loaded, which takes seconds and makes the file."""
     database = settings.mlflow_tracking_uri.removeprefix("sqlite:///")
-    if database != settings.mlflow_tracking_uri and not Path(database).exists():
-        if names:
-            raise NotFound(f"model {names[0]!r} is not in the registry: it is empty; `spira train` registers one")
-        return []
+    return database == settings.mlflow_tracking_uri or Path(database).exists()
+
+
+def _registered(settings: PlatformSettings, names: Sequence[str] | None) -> list[NewModel]:
     registry = MlflowRegistry(settings.mlflow_tracking_uri, settings.mlflow_artifact_root)
     known = {model.name: model.aliases for model in registry.list()}
     if missing := sorted(set(names or ()) - set(known)):
@@ -108,68 +115,62 @@ def _new_model(registry: MlflowRegistry, name: str, alias: str) -> NewModel:
     )
 
 
-def _start(
-    settings: PlatformSettings,
-    served: Sequence[ServedModel],
-    *,
-    port: int,
-    mlflow_port: int | None,
-    tell: Callable[[str], None],
-) -> None:
-    run = _run_folder(settings)
-    started: dict[str, subprocess.Popen[bytes]] = {}
+@dataclass(kw_only=True)
+class _Started:
+    """Processes on their way, and how each one shows that it is ready."""
 
-    def start(name: str, *command: str, **more: str) -> None:
-        environment = _environment(settings) | more | {"SPIRA_HEARTBEAT_FILE": str(run / f"{name}.alive")}
-        tell(f"starting {name}")
-        _, started[name] = local.start(name, command, environment=environment, run=run, log=settings.var_dir / "log")
+    settings: PlatformSettings
+    tell: Callable[[str], None]
+    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    checks: dict[str, Callable[[], bool]] = field(default_factory=dict)
 
-    start("api", sys.executable, "-m", "spira.apps.api", SPIRA_PORT=str(port))
-    start("results", sys.executable, "-m", "spira.apps.results")
-    for model in served:
-        words = ("-m", "spira.apps.worker")
-        start(
-            f"worker.{model.name}",
-            sys.executable,
-            *words,
-            SPIRA_MODEL=model.name,
-            SPIRA_MODEL_VERSION=model.registry_version,
-        )
-    if mlflow_port is not None:
-        start("mlflow", *_mlflow_command(settings, mlflow_port), MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false")
-    checks: dict[str, Callable[[], bool]] = {"api": lambda: _answers(f"http://127.0.0.1:{port}/readyz")}
-    for name in started:
-        if name == "results" or name.startswith("worker."):
-            checks[name] = (run / f"{name}.alive").exists
-    if mlflow_port is not None:
-        checks["mlflow"] = lambda: _answers(f"http://127.0.0.1:{mlflow_port}/health")
-    _wait(checks, started, log=settings.var_dir / "log", tell=tell)
+    def core(self, *, port: int, mlflow_port: int | None) -> None:
+        self._start("api", "-m", "spira.apps.api", SPIRA_PORT=str(port))
+        self.checks["api"] = lambda: _answers(f"http://127.0.0.1:{port}/readyz")
+        self._start("results", "-m", "spira.apps.results")
+        if mlflow_port is not None:
+            options = _mlflow_options(self.settings, mlflow_port)
+            self._start("mlflow", "-m", "mlflow", "server", *options, MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false")
+            self.checks["mlflow"] = lambda: _answers(f"http://127.0.0.1:{mlflow_port}/health")
 
+    def workers(self, served: Sequence[ServedModel]) -> None:
+        for model in served:
+            chosen = {"SPIRA_MODEL": model.name, "SPIRA_MODEL_VERSION": model.registry_version}
+            self._start(f"worker.{model.name}", "-m", "spira.apps.worker", **chosen)
 
-def _wait(
-    checks: dict[str, Callable[[], bool]],
-    started: dict[str, subprocess.Popen[bytes]],
-    *,
-    log: Path,
-    tell: Callable[[str], None],
-) -> None:
-    deadline = time.monotonic() + READY_S
-    waiting = dict(checks)
-    while waiting:
-        tell(f"waiting for {', '.join(waiting)}")
-        for name, process in started.items():
+    def wait(self) -> None:
+        """Until all are ready; raises Unavailable when one ends, or is not ready within READY_S."""
+        deadline = time.monotonic() + READY_S
+        waiting = dict(self.checks)
+        while waiting:
+            self.tell(f"waiting for {', '.join(waiting)}")
+            self._raise_when_one_ended()
+            waiting = {name: check for name, check in waiting.items() if not check()}
+            if waiting and time.monotonic() > deadline:
+                raise self._failed(next(iter(waiting)), f"was not ready within {READY_S:g} s")
+            time.sleep(0.1 if waiting else 0.0)
+
+    def _start(self, name: str, *words: str, **more: str) -> None:
+        run, log = _run_folder(self.settings), self.settings.var_dir / "log"
+        alive = run / f"{name}.alive"
+        environment = _environment(self.settings) | more | {"SPIRA_HEARTBEAT_FILE": str(alive)}
+        self.tell(f"starting {name}")
+        _, process = local.start(name, [sys.executable, *words], environment=environment, run=run, log=log)
+        self.processes[name] = process
+        self.checks[name] = alive.exists
+
+    def _raise_when_one_ended(self) -> None:
+        for name, process in self.processes.items():
             if process.poll() is not None:
-                raise Unavailable(f"{name} ended with status {process.returncode}: {_last_lines(log / f'{name}.log')}")
-        waiting = {name: check for name, check in waiting.items() if not check()}
-        if waiting and time.monotonic() > deadline:
-            name = next(iter(waiting))
-            raise Unavailable(f"{name} was not ready within {READY_S:g} s: {_last_lines(log / f'{name}.log')}")
-        time.sleep(0.1 if waiting else 0.0)
+                raise self._failed(name, f"ended with status {process.returncode}")
+
+    def _failed(self, name: str, what: str) -> Unavailable:
+        return Unavailable(f"{name} {what}: {_last_lines(self.settings.var_dir / 'log' / f'{name}.log')}")
 
 
-def _mlflow_command(settings: PlatformSettings, port: int) -> list[str]:
+def _mlflow_options(settings: PlatformSettings, port: int) -> list[str]:
     return [
-        *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
+        *("--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
         *("--backend-store-uri", settings.mlflow_tracking_uri),
         *("--artifacts-destination", settings.mlflow_artifact_root),
     ]

@@ -11,6 +11,7 @@ from spira.infra.stores import open_broker, open_objects
 from spira.kernel.clock import utc_now
 from spira.kernel.errors import InvalidInput, Problem
 from spira.kernel.topics import MODEL_NAME, inference_requested
+from spira.privacy.sealed_objects import IdentityCipher, SealedObjects
 from spira.serving.ports import Scorer
 from spira.serving.use_cases.answer import Worker, answer_next
 
@@ -20,7 +21,8 @@ def run(settings: WorkerSettings, *, scorer: Scorer, stop: Event) -> None:
     if MODEL_NAME.fullmatch(settings.model) is None:
         raise InvalidInput.of([Problem(where="SPIRA_MODEL", what=f"{settings.model!r} is no model's name")])
     broker = open_broker(settings.broker_url)
-    worker = Worker(objects=open_objects(settings.objects_url), broker=broker, scorer=scorer, clock=utc_now)
+    objects = SealedObjects(open_objects(settings.objects_url), IdentityCipher())
+    worker = Worker(objects=objects, broker=broker, scorer=scorer, clock=utc_now)
     keep_going(lambda: _session(settings, worker, stop), stop=stop)
     broker.close()
 

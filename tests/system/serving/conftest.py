@@ -207,3 +207,8 @@ def clinician(system: System, user: User) -> Iterator[Clinician]:
     system.start_api()
     with system.signed_in(user) as signed_in:
         yield signed_in
+
+
+@pytest.fixture(name="vowel")
+def _vowel() -> Callable[..., bytes]:
+    return vowel

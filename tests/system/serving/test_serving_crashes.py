@@ -49,7 +49,7 @@ def test_killed_at_every_point_each_request_still_has_one_result(system: Any, cl
     assert documents.count(INFERENCES.name) == len(accepted)
 
 
-def test_a_client_that_repeats_itself_after_the_api_was_killed_gets_its_first_receipt(system: Any, clinician: Any) -> None:
+def test_a_client_that_asks_again_after_a_crash_gets_its_first_receipt(system: Any, clinician: Any) -> None:
     system.start_results()
     system.start_worker()
     key = {"Idempotency-Key": "request-0001"}

@@ -10,8 +10,8 @@ import pytest
 
 from spira.infra.broker.port import Broker
 from spira.infra.documents.port import Documents
-from spira.infra.objects.port import Objects
 from spira.infra.stores import open_broker, open_documents, open_objects
+from spira.privacy.sealed_objects import IdentityCipher, SealedObjects
 from spira.serving.use_cases import models
 
 
@@ -23,8 +23,8 @@ def documents(tmp_path: Path) -> Documents:
 
 
 @pytest.fixture
-def objects(tmp_path: Path) -> Objects:
-    return open_objects(f"file:{tmp_path}/objects")
+def objects(tmp_path: Path) -> SealedObjects:
+    return SealedObjects(open_objects(f"file:{tmp_path}/objects"), IdentityCipher())
 
 
 @pytest.fixture

@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from spira.infra.broker.port import Broker, Record
-from spira.infra.objects.port import Objects
 from spira.kernel.clock import to_text
 from spira.kernel.errors import Unavailable
 from spira.kernel.messages import DeadLetter, InferenceCompleted, InferenceRequested, RecordingRef
 from spira.kernel.topics import INFERENCE_COMPLETED, INFERENCE_DEAD_LETTER, inference_requested
+from spira.privacy.sealed_objects import SealedObjects
 from spira.serving.ports import Refused, ScoreRequest, Screened
 from spira.serving.use_cases.answer import Worker, answer_next
 
@@ -44,14 +44,14 @@ class Script:
 class Bench:
     """A worker with its stores, and what it published."""
 
-    def __init__(self, objects: Objects, broker: Broker) -> None:
+    def __init__(self, objects: SealedObjects, broker: Broker) -> None:
         self.objects, self.broker, self.scorer = objects, broker, Script()
         self.worker = Worker(objects=objects, broker=broker, scorer=self.scorer, clock=lambda: NOW)
 
     def ask(self, iid: str, says: str, *, stored: str | None = None, deadline: datetime | None = None) -> None:
-        put = self.objects.put(f"inferences/{iid}/sustained", says.encode())
+        put = self.objects.put(f"inferences/{iid}/sustained", says.encode(), subject=iid)
         if stored is not None:
-            self.objects.put(put.key, stored.encode())
+            self.objects.put(put.key, stored.encode(), subject=iid)
         message = InferenceRequested(
             inference_id=iid,
             model="tiny",
@@ -72,7 +72,7 @@ class Bench:
 
 
 @pytest.fixture
-def bench(objects: Objects, broker: Broker) -> Bench:
+def bench(objects: SealedObjects, broker: Broker) -> Bench:
     return Bench(objects, broker)
 
 
@@ -85,6 +85,16 @@ def test_a_batch_is_scored_together_and_committed(bench: Bench) -> None:
     assert {iid: one.scores["final"] for iid, one in bench.answers().items()} == {"a": 0.25, "b": 0.75}
     assert bench.scorer.batches == [2]
     assert bench.broker.lag(group="workers", topic=TOPIC) == 0
+
+
+def test_a_long_batch_is_cut_so_that_the_member_stays_in_its_group(bench: Bench) -> None:
+    for number in range(6):
+        bench.ask(f"i{number}", "0.5")
+
+    bench.work()
+
+    assert bench.scorer.batches == [4, 2]
+    assert len(bench.answers()) == 6
 
 
 def test_a_model_that_crashes_on_one_request_answers_its_neighbours(bench: Bench) -> None:

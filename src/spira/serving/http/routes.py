@@ -11,9 +11,9 @@ from flask_openapi3.models.tag import Tag
 from spira.infra.documents.port import Documents
 from spira.infra.http.access import allow
 from spira.infra.http.app import BEARER, answers
-from spira.infra.objects.port import Objects
 from spira.kernel.access import ROLES
 from spira.kernel.clock import Clock
+from spira.privacy.sealed_objects import SealedObjects
 from spira.serving.core.inference import NewModel
 from spira.serving.http.submission import read_submission
 from spira.serving.http.views import (
@@ -41,7 +41,7 @@ class Services:
     """What the routes of serving work with."""
 
     documents: Documents
-    objects: Objects
+    objects: SealedObjects
     clock: Clock
     rules: AcceptRules = field(default_factory=AcceptRules)
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import IO, BinaryIO, cast
+from typing import IO
 
 from pydantic import ValidationError
 
 from spira.infra.documents.port import Documents
-from spira.infra.objects.port import Objects
 from spira.kernel.access import Principal
 from spira.kernel.clock import Clock, to_text
-from spira.kernel.errors import Conflict, InvalidInput, NotFound, Problem
+from spira.kernel.errors import Conflict, InvalidInput, Problem
 from spira.kernel.ids import new_id, sha256_hex
 from spira.kernel.messages import InferenceRequested, RecordingRef
+from spira.privacy.sealed_objects import SealedObjects
 from spira.serving.core.inference import Inference, OutboxEntry, ServedModel
 from spira.serving.core.metadata import Metadata
 from spira.serving.core.recordings import NOT_SPEECH
@@ -62,7 +62,7 @@ class AcceptRules:
 
 
 def accept(
-    submission: Submission, *, documents: Documents, objects: Objects, clock: Clock, rules: AcceptRules
+    submission: Submission, *, documents: Documents, objects: SealedObjects, clock: Clock, rules: AcceptRules
 ) -> Inference:
     """The accepted inference: recordings first, then its document, which holds the message that is owed.
 
@@ -75,7 +75,7 @@ def accept(
     metadata = _judge(submission, model, clock=clock, rules=rules)
     inference = _draft(submission, model, metadata, clock=clock, rules=rules)
     for name, upload in submission.recordings.items():
-        _keep(upload, inference.recordings[name], objects=objects)
+        objects.put(inference.recordings[name].key, upload.stream.read(), subject=inference.id, if_absent=True)
     try:
         return Inference.model_validate(documents.insert(INFERENCES.name, inference.document()))
     except Conflict:
@@ -173,9 +173,3 @@ def _draft(
         body_digest=submission.digest(),
         outbox=(OutboxEntry(topic=model.topic, message=message),),
     )
-
-
-def _keep(upload: Upload, ref: RecordingRef, *, objects: Objects) -> None:
-    stored = objects.put(ref.key, cast(BinaryIO, upload.stream), if_absent=True)
-    if stored.sha256 != ref.sha256:
-        raise NotFound(f"recording {ref.key} changed while it was stored")

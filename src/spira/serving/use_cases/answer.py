@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from spira.infra.broker.port import Broker, Consumer, Delivery, Record
 from spira.infra.logs import get_logger
-from spira.infra.objects.port import Objects
 from spira.kernel.clock import Clock, from_text
 from spira.kernel.errors import InvalidInput, NotFound, Unavailable
 from spira.kernel.ids import sha256_hex
 from spira.kernel.messages import InferenceCompleted, InferenceRequested
 from spira.kernel.topics import INFERENCE_COMPLETED
+from spira.privacy.sealed_objects import SealedObjects
 from spira.serving.ports import Refused, Scorer, ScoreRequest, Screened
 from spira.serving.use_cases.letters import dead_letter
 
@@ -21,13 +21,14 @@ log = get_logger()
 
 @dataclass(frozen=True, kw_only=True)
 class Worker:
-    """What answering needs. `keep_alive` is called between pieces of long work."""
+    """What answering needs. At most `micro_batch` requests go to the scorer at once, so that the consumer can stay
+    alive in between."""
 
-    objects: Objects
+    objects: SealedObjects
     broker: Broker
     scorer: Scorer
     clock: Clock
-    keep_alive: Callable[[], None] = lambda: None
+    micro_batch: int = 4
 
 
 def answer_next(consumer: Consumer, worker: Worker, *, max_records: int = 8, timeout_s: float = 0.5) -> int:
@@ -38,12 +39,12 @@ def answer_next(consumer: Consumer, worker: Worker, *, max_records: int = 8, tim
     """
     deliveries = consumer.poll(max_records=max_records, timeout_s=timeout_s)
     if deliveries:
-        worker.broker.publish(answers(deliveries, worker))
+        worker.broker.publish(answers(deliveries, worker, keep_alive=consumer.keep_alive))
         consumer.commit(deliveries)
     return len(deliveries)
 
 
-def answers(deliveries: Sequence[Delivery], worker: Worker) -> list[Record]:
+def answers(deliveries: Sequence[Delivery], worker: Worker, *, keep_alive: Callable[[], None]) -> list[Record]:
     """One record for each delivery: its answer, or a dead letter when it can't be read at all."""
     records: list[Record] = []
     ready: list[tuple[InferenceRequested, ScoreRequest]] = []
@@ -59,9 +60,13 @@ def answers(deliveries: Sequence[Delivery], worker: Worker) -> list[Record]:
             records.append(_record(message, prepared))
         else:
             ready.append((message, prepared))
-        worker.keep_alive()
-    scored = _score([request for _, request in ready], worker)
-    return records + [_record(message, answer) for (message, _), answer in zip(ready, scored, strict=True)]
+        keep_alive()
+    for start in range(0, len(ready), worker.micro_batch):
+        part = ready[start : start + worker.micro_batch]
+        scored = _score([request for _, request in part], worker)
+        records += [_record(message, answer) for (message, _), answer in zip(part, scored, strict=True)]
+        keep_alive()
+    return records
 
 
 def _prepare(message: InferenceRequested, worker: Worker) -> ScoreRequest | Refused:
@@ -71,9 +76,11 @@ def _prepare(message: InferenceRequested, worker: Worker) -> ScoreRequest | Refu
     recordings: dict[str, bytes] = {}
     for name, ref in message.recordings.items():
         try:
-            recordings[name] = worker.objects.get(ref.key)
+            recordings[name] = worker.objects.get(ref.key, subject=message.inference_id)
         except NotFound:
             return Refused(reason=f"recording {name} is missing from the store")
+        except InvalidInput as error:
+            return Refused(reason=f"recording {name} can't be opened: {error}")
         if sha256_hex(recordings[name]) != ref.sha256:
             return Refused(reason=f"recording {name} differs from what was accepted")
     return ScoreRequest(
@@ -96,7 +103,6 @@ def _score(requests: Sequence[ScoreRequest], worker: Worker) -> list[Screened | 
     alone: list[Screened | Refused] = []
     for request in requests:
         alone += _score([request], worker)
-        worker.keep_alive()
     return alone
 
 
