@@ -66,8 +66,8 @@ def validate(
     noise_heard = list(_hear(noise_paths, recordings, _NOISE_RULES, tell, total=total, done=len(rows)))
     noise_problems += _audio_problems([line for line, *_ in clips], noise_heard)
 
-    found = [one.as_problem(table.name) for one in problems]
-    found += [one.as_problem(noise.name) for one in noise_problems] if noise is not None else []
+    found = [one.as_problem(table.name) for one in sorted(problems, key=_line)]
+    found += [one.as_problem(noise.name) for one in sorted(noise_problems, key=_line)] if noise is not None else []
     if found and config.policy == "refuse":
         raise InvalidInput(_headline(found), problems=found)
     bad, bad_noise = _lines(problems), _lines(noise_problems)
@@ -148,6 +148,10 @@ def _same_audio(rows: Sequence[Row], heard: Sequence[_Clip]) -> list[RowProblem]
             twin = first if row is not first else others[0]
             found.append(RowProblem(line=row.line, field="path", what=f"is the same audio as in row {twin.line}"))
     return found
+
+
+def _line(problem: RowProblem) -> int:
+    return problem.line
 
 
 def _lines(problems: Iterable[RowProblem]) -> set[int]:
