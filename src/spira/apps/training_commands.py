@@ -13,7 +13,7 @@ evaluate_app = typer.Typer(add_completion=False)
 step_app = typer.Typer(add_completion=False)
 predict_app = typer.Typer(add_completion=False)
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON, without a progress display.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON; progress stays on standard error.")]
 Workspace = Annotated[Path, typer.Option(help="Folder for objects, registry and the pseudonyms' key.")]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="A.B=VALUE", help="Change one setting; repeatable.")]
 WORKSPACE = Path("var")
@@ -54,7 +54,6 @@ def train(
         cross_validate=cross_validate,
         name=name,
         jobs=jobs,
-        quiet=as_json,
     )
     told = run_training(request)
     if as_json:
@@ -76,7 +75,7 @@ def evaluate(
     from spira.apps.training_run import run_evaluation
     from spira.apps.training_views import show_metrics
 
-    told = run_evaluation(model, manifest=manifest, overrides=override or (), workspace=workspace, quiet=as_json)
+    told = run_evaluation(model, manifest=manifest, overrides=override or (), workspace=workspace)
     if as_json:
         typer.echo(json.dumps(told, ensure_ascii=False))
     else:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from spira.apps.training_inputs import location_of, open_model, outside_inputs, pseudonyms, read_table
 from spira.apps.training_settings import environment_of, in_workspace
-from spira.apps.training_views import NoWatcher, ProgressWatcher, progress_bar
+from spira.apps.training_views import ProgressWatcher, progress_bar
 from spira.infra.objects.port import Objects
 from spira.infra.stores import open_objects
 from spira.kernel.errors import InvalidInput, Problem
@@ -42,7 +41,6 @@ class TrainRequest:
     cross_validate: bool = False
     name: str | None = None
     jobs: int = 0
-    quiet: bool = False
 
 
 def run_training(request: TrainRequest) -> dict[str, Any]:
@@ -62,15 +60,13 @@ def run_training(request: TrainRequest) -> dict[str, Any]:
         resume=request.resume,
         jobs=request.jobs or len(os.sched_getaffinity(0)),
     )
-    with NoWatcher() if request.quiet else ProgressWatcher() as watcher:
+    with ProgressWatcher() as watcher:
         done = run_locally(run, objects=objects, watcher=watcher)
     run_id = record_run(done, name=config.publication.model_name, objects=objects)
     return _told(done, objects=objects, workspace=request.workspace) | {"run_id": run_id}
 
 
-def run_evaluation(
-    model: str, *, manifest: str, overrides: Sequence[str], workspace: Path, quiet: bool
-) -> dict[str, Any]:
+def run_evaluation(model: str, *, manifest: str, overrides: Sequence[str], workspace: Path) -> dict[str, Any]:
     """Figures of a model on the people of a manifest."""
     from spira.training.core.config import config_of
     from spira.training.core.strict_json import parse
@@ -82,7 +78,7 @@ def run_evaluation(
     shown, screening = open_model(settings, model)
     task = screening.settings.required_recordings[0]
     config = config_of(parse("{}", name="config"), name="config", overrides=[f"dataset.task={task}", *overrides])
-    with nullcontext(lambda *_: None) if quiet else progress_bar("evaluate") as tell:
+    with progress_bar("evaluate") as tell:
         checked = validate(
             table,
             None,

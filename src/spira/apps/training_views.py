@@ -19,25 +19,6 @@ from spira.training.ports import Tell
 _SIGNS = {"pass": "[green]pass[/]", "fail": "[red]fail[/]", "skip": "[dim]skip[/]"}
 
 
-class NoWatcher:
-    """For machines, which read the result."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        return
-
-    def planned(self, steps: Sequence[Planned]) -> None:
-        """Nothing is shown."""
-
-    def progressed(self, label: str, progress: contract.Progress) -> None:
-        """Nothing is shown."""
-
-    def finished(self, label: str, done: Done) -> None:
-        """Nothing is shown."""
-
-
 class ProgressWatcher:
     """A line per step: a bar while it runs, what became of it afterwards. Plain lines where there is no terminal."""
 
@@ -117,7 +98,7 @@ def show_training(told: Mapping[str, Any]) -> None:
         console.print(f"report of {label}: {file}", soft_wrap=True)
 
 
-def show_metrics(told: Mapping[str, Any]) -> None:
+def show_metrics(told: Mapping[str, Any], *, slices: bool = True) -> None:
     """Figures with their intervals, slices and gates."""
     console = Console(highlight=False)
     groups = {f"people, {told.get('figures', 'all')}": told, "matched pairs": told["matched"]}
@@ -130,7 +111,7 @@ def show_metrics(told: Mapping[str, Any]) -> None:
         table.add_column(column)
     for name, group in groups.items():
         table.add_row(*_row(name, group))
-    for one in told["slices"]:
+    for one in told["slices"] if slices else ():
         if one["enough"]:
             table.add_row(*_row(f"{one['slice']} {one['value']}", one), style="dim")
     console.print(table)
