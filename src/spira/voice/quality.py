@@ -30,18 +30,19 @@ class _Data(BaseModel):
 
 
 class VadSettings(_Data):
-    """The energy VAD. A frame is speech when its RMS level (dBFS) reaches `max(lowest_dbfs, min(a, b))`, where
-    a = the `noise_percentile`-th percentile of all levels + `margin_db`, and
-    b = the `top_percentile`-th percentile - `range_db` (a held vowel has no pause that would show the noise).
-    Percentiles are interpolated linearly. Frames start every `hop_s` and lie wholly within the clip.
+    """The energy VAD. Of all frames' RMS levels (dBFS) take `low`, the `low_percentile`-th percentile, and `high`, the
+    `high_percentile`-th. When `high - low` reaches `contrast_db`, speech is what reaches
+    `low + min(margin_db, (high - low) / 2)`; otherwise the clip has no pause (a held vowel, say) and every frame is
+    speech. Nothing below `lowest_dbfs` is. Percentiles are interpolated linearly; frames start every `hop_s` and lie
+    wholly within the clip.
     """
 
     frame_s: float = Field(default=0.025, gt=0.0)
     hop_s: float = Field(default=0.010, gt=0.0)
-    noise_percentile: float = Field(default=10.0, ge=0.0, le=100.0)
+    low_percentile: float = Field(default=10.0, ge=0.0, le=100.0)
+    high_percentile: float = Field(default=95.0, ge=0.0, le=100.0)
+    contrast_db: float = Field(default=12.0, ge=0.0)
     margin_db: float = Field(default=9.0, ge=0.0)
-    top_percentile: float = Field(default=95.0, ge=0.0, le=100.0)
-    range_db: float = Field(default=20.0, ge=0.0)
     lowest_dbfs: float = -65.0
 
 
@@ -74,7 +75,7 @@ class QualityRules(_Data):
     min_rms_dbfs: float = -60.0
     max_clipping_ratio: float = Field(default=0.2, ge=0.0, le=1.0)
     max_zero_ratio: float = Field(default=0.9, ge=0.0, le=1.0)
-    min_speech_s: float = Field(default=0.2, ge=0.0)
+    min_speech_s: float = Field(default=0.1, ge=0.0)
     min_snr_db: float | None = None
     min_bandwidth_hz: float = Field(default=0.0, ge=0.0)
     min_periodicity: float = Field(default=0.25, ge=-1.0, le=1.0)
@@ -161,9 +162,10 @@ def frame_levels(samples: FloatArray, vad: VadSettings = DEFAULT_VAD) -> Levels:
 
 def speech_frames(levels: Levels, vad: VadSettings = DEFAULT_VAD) -> BoolArray:
     """Which frames the VAD takes for speech, bool [frames]."""
-    over_noise = float(np.percentile(levels, vad.noise_percentile)) + vad.margin_db
-    under_top = float(np.percentile(levels, vad.top_percentile)) - vad.range_db
-    return np.asarray(levels >= max(vad.lowest_dbfs, min(over_noise, under_top)))
+    low, high = np.percentile(levels, [vad.low_percentile, vad.high_percentile])
+    contrast = float(high - low)
+    least = float(low) + min(vad.margin_db, contrast / 2) if contrast >= vad.contrast_db else vad.lowest_dbfs
+    return np.asarray(levels >= max(vad.lowest_dbfs, least))
 
 
 def active_rms(samples: FloatArray, vad: VadSettings = DEFAULT_VAD) -> float:

@@ -9,6 +9,7 @@ from typing import Literal, Self
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
@@ -108,7 +109,7 @@ class ScreeningModel:
         """Inverse of `save`; raises InvalidInput when a file is missing or the weights are not exactly those."""
         kept, weights = _read(folder)
         model = cls.untrained(kept.settings)
-        _fill(model.weights(), load_tensors(weights), where=str(folder / WEIGHTS_FILE))
+        _fill(model.weights(), weights, where=str(folder / WEIGHTS_FILE))
         return model
 
     def score_samples(self, samples: FloatArray) -> float:
@@ -192,7 +193,7 @@ def _kind(tensor: Tensor) -> str:
     return f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}"
 
 
-def _read(folder: Path) -> tuple[_ModelFile, bytes]:
+def _read(folder: Path) -> tuple[_ModelFile, dict[str, Tensor]]:
     try:
         kept = _ModelFile.model_validate_json((folder / SETTINGS_FILE).read_bytes())
         weights = (folder / WEIGHTS_FILE).read_bytes()
@@ -206,4 +207,8 @@ def _read(folder: Path) -> tuple[_ModelFile, bytes]:
     if sha256_hex(weights) != kept.weights_sha256:
         problem = Problem(where=str(folder / WEIGHTS_FILE), what="is not the file that model.json was written for")
         raise InvalidInput.of([problem])
-    return kept, weights
+    try:
+        return kept, load_tensors(weights)
+    except SafetensorError as error:
+        problem = Problem(where=str(folder / WEIGHTS_FILE), what=f"is no safetensors file: {error}")
+        raise InvalidInput.of([problem]) from error
