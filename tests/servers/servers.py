@@ -10,6 +10,7 @@ ids and logs lie under var/servers. Needs the standard library only.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import secrets
@@ -31,7 +32,7 @@ CACHE = Path(os.environ.get("SPIRA_SERVERS_CACHE") or ROOT / ".cache" / "servers
 STARTUP_S = 60.0
 State = dict[str, Any]
 """What is remembered of a started server: address, and process or container."""
-VERSITYGW = "github.com/versity/versitygw/cmd/versitygw@v1.8.0"
+VERSITYGW_VERSION = "v1.8.0"
 
 
 class CannotStart(Exception):
@@ -252,29 +253,49 @@ def built(server: str, command: Sequence[str], *, folder: Path, **variables: str
         raise CannotStart(f"its build failed; see {log.relative_to(ROOT)}")
 
 
+def cached(name: str, *sources: Path) -> Path:
+    """Where a build lies; another source is another build."""
+    digest = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()
+    return CACHE / f"{name}-{digest[:12]}"
+
+
+def kafka() -> Path:
+    return cached("kafka", HERE / "kafka" / "pom.xml")
+
+
+def ferretdb() -> Path:
+    return cached("ferretdb", *(HERE / "ferretdb" / name for name in ("main.go", "go.mod", "go.sum")))
+
+
+def versitygw() -> Path:
+    return CACHE / f"versitygw-{VERSITYGW_VERSION}"
+
+
 def build_kafka() -> None:
     """Copied under another name first, so that an interrupted copy is not taken for a whole one."""
-    if not (CACHE / "kafka").is_dir():
+    if not kafka().is_dir():
         need("java", "mvn")
         partial = CACHE / "kafka.partial"
         shutil.rmtree(partial, ignore_errors=True)
         goal = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
         built("kafka", ["mvn", "--batch-mode", "--quiet", goal, f"-DoutputDirectory={partial}"], folder=HERE / "kafka")
-        partial.rename(CACHE / "kafka")
+        partial.rename(kafka())
     need("java")
 
 
 def build_ferretdb() -> None:
-    if not (CACHE / "ferretdb").is_file():
+    if not ferretdb().is_file():
         need("go")
-        built("mongo", ["go", "build", "-buildvcs=false", "-o", str(CACHE / "ferretdb"), "."], folder=HERE / "ferretdb")
+        built("mongo", ["go", "build", "-buildvcs=false", "-o", str(ferretdb()), "."], folder=HERE / "ferretdb")
 
 
 def build_versitygw() -> None:
-    if not (CACHE / "versitygw").is_file():
+    if not versitygw().is_file():
         need("go")
         CACHE.mkdir(parents=True, exist_ok=True)
-        built("s3", ["go", "install", VERSITYGW], folder=HERE, GOBIN=str(CACHE))
+        package = f"github.com/versity/versitygw/cmd/versitygw@{VERSITYGW_VERSION}"
+        built("s3", ["go", "install", package], folder=HERE, GOBIN=str(CACHE))
+        (CACHE / "versitygw").rename(versitygw())
 
 
 def kafka_command(port: int, folder: Path) -> list[str]:
@@ -285,7 +306,7 @@ def kafka_command(port: int, folder: Path) -> list[str]:
         .read_text()
         .format(port=port, controller=free_port(), folder=folder / "log")
     )
-    java = ["java", "-Xmx400m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", str(CACHE / "kafka" / "*")]
+    java = ["java", "-Xmx400m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", str(kafka() / "*")]
     cluster = "c3BpcmEtdGVzdC1rYWZrYQ"
     done = subprocess.run(
         [*java, "kafka.tools.StorageTool", "format", "--standalone", "-t", cluster, "-c", str(properties)],
@@ -299,12 +320,12 @@ def kafka_command(port: int, folder: Path) -> list[str]:
 
 
 def ferretdb_command(port: int, folder: Path) -> list[str]:
-    return [str(CACHE / "ferretdb"), f"127.0.0.1:{port}", str(folder)]
+    return [str(ferretdb()), f"127.0.0.1:{port}", str(folder)]
 
 
 def versitygw_command(port: int, folder: Path) -> list[str]:
     (folder / "buckets").mkdir()
-    return [str(CACHE / "versitygw"), "--port", f"127.0.0.1:{port}", "posix", str(folder / "buckets")]
+    return [str(versitygw()), "--port", f"127.0.0.1:{port}", "posix", str(folder / "buckets")]
 
 
 SERVERS = (

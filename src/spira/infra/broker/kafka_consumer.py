@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Self
+from typing import Any, Self
 
 from kafka import ConsumerRebalanceListener, KafkaConsumer, OffsetAndMetadata, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
@@ -21,6 +21,7 @@ SLICE_S = 0.25
 """A poll works in slices, so that a close in another thread waits no longer than this."""
 
 KEEP_ALIVE_MS = 50
+ANSWER_MS = 5_000
 
 
 class KafkaMember:
@@ -32,6 +33,7 @@ class KafkaMember:
         self._closed = False
         self._places = _Places()
         self._waiting: list[ConsumerRecord] = []
+        self._member = ""
         session_ms = int(session_s * 1000)
         self._consumer = KafkaConsumer(
             bootstrap_servers=list(servers),
@@ -74,7 +76,7 @@ class KafkaMember:
             held = self._consumer.assignment()
             self._consumer.pause(*held)
             # a partition that came just now isn't paused: what it brings waits for the next poll
-            self._waiting += _flat(self._consumer.poll(timeout_ms=KEEP_ALIVE_MS))
+            self._waiting.extend(self._fetch(timeout_ms=KEEP_ALIVE_MS))
             self._consumer.resume(*(held & self._consumer.assignment()))
 
     def close(self) -> None:
@@ -85,7 +87,7 @@ class KafkaMember:
             try:
                 self._commit_done()
             finally:
-                self._consumer.close(autocommit=False, timeout_ms=5_000)
+                self._consumer.close(autocommit=False, timeout_ms=ANSWER_MS)
 
     def __enter__(self) -> Self:
         return self
@@ -101,7 +103,7 @@ class KafkaMember:
         self._commit_done()
         if not self._waiting:
             with _errors_told():
-                self._waiting = _flat(self._consumer.poll(timeout_ms=int(timeout_s * 1000), max_records=max_records))
+                self._waiting = self._fetch(timeout_ms=int(timeout_s * 1000), max_records=max_records)
         else:
             self.keep_alive()
         held = self._consumer.assignment()
@@ -110,6 +112,36 @@ class KafkaMember:
         for record in found:
             self._places.polled(TopicPartition(record.topic, record.partition), record.offset + 1)
         return [_delivery(record) for record in found]
+
+    def _fetch(self, *, timeout_ms: int, max_records: int | None = None) -> list[ConsumerRecord]:
+        coordinator = self._consumer._coordinator  # noqa: SLF001  # see _UnfinishedJoin
+        join = coordinator._join_task  # noqa: SLF001  # as above
+        if join is not None and not isinstance(join, _UnfinishedJoin):
+            coordinator._join_task = _UnfinishedJoin(join)  # noqa: SLF001  # as above
+        polled = self._consumer.poll(timeout_ms=timeout_ms, max_records=max_records)
+        if self._was_expelled():
+            self._start_from_committed()
+            return []
+        return [record for records in polled.values() for record in records]
+
+    def _was_expelled(self) -> bool:
+        """The cluster gives a member that it had given up a new id when it comes back."""
+        before, now = self._member, self._consumer.group_metadata().member_id
+        if now:
+            self._member = now
+        return bool(before and now and before != now)
+
+    def _start_from_committed(self) -> None:
+        """kafka-python 3.0.12 would go on from its old positions, although others had the partitions meanwhile."""
+        held = self._consumer.assignment()
+        self._places.on_partitions_lost(held)
+        self._waiting.clear()
+        for place in held:
+            committed = self._consumer.committed(place, timeout_ms=ANSWER_MS)
+            if committed is None:
+                self._consumer.seek_to_beginning(place)
+            else:
+                self._consumer.seek(place, committed)
 
     def _commit_done(self) -> None:
         """A commit that falls into a rebalance is kept and tried again for the partitions that stay here."""
@@ -122,6 +154,20 @@ class KafkaMember:
             except CommitFailedError:
                 return
         self._places.committed(due)
+
+
+class _UnfinishedJoin:
+    """A join of the group that the next poll waits for, even if it is through by then.
+
+    kafka-python 3.0.12 starts a new one instead (`join_group_async` in coordinator/base.py), so that members whose
+    polls are short make the group rebalance for ever.
+    """
+
+    is_done = False
+
+    def __init__(self, join: Any) -> None:
+        self.add_callback = join.add_callback
+        self.add_errback = join.add_errback
 
 
 class _Places(ConsumerRebalanceListener):
@@ -164,10 +210,6 @@ class _Places(ConsumerRebalanceListener):
     def committed(self, offsets: dict[TopicPartition, int]) -> None:
         with self._lock:
             self._committed |= {place: offset for place, offset in offsets.items() if place in self._done}
-
-
-def _flat(polled: dict[TopicPartition, list[ConsumerRecord]]) -> list[ConsumerRecord]:
-    return [record for records in polled.values() for record in records]
 
 
 def _delivery(record: ConsumerRecord) -> Delivery:

@@ -1,8 +1,8 @@
 """Documents in a server that speaks MongoDB's protocol: MongoDB, or FerretDB.
 
 Uses what both have: no transactions, no partial indexes. Compare-and-set relies on MongoDB's atomic change of one
-document, which FerretDB 1.24 does not give to concurrent writers (tests put a lock in front of it). A unique group of fields is kept as one hidden field,
-written only when all of them hold something, under a sparse unique index.
+document, which FerretDB 1.24 does not give to concurrent writers (tests put a lock in front of it). A unique group of
+fields is kept as one hidden field, written only when all of them hold something, under a sparse unique index.
 """
 
 from __future__ import annotations
@@ -61,9 +61,8 @@ class MongoDocuments:
 
     def insert(self, collection: str, document: Mapping[str, Any]) -> Document:
         new = check_document(document) | {"version": 1}
-        with self._stored(collection) as (stored, declared):
-            with self._conflicts_told(stored, declared, new):
-                stored.insert_one(_to_stored(new, declared))
+        with self._stored(collection) as (stored, declared), self._conflicts_told(stored, declared, new):
+            stored.insert_one(_to_stored(new, declared))
         return _plain(new)
 
     def get(self, collection: str, id: str) -> Document:
@@ -98,9 +97,8 @@ class MongoDocuments:
         if not isinstance(seen, int):
             raise InvalidInput.of([Problem(where="version", what="is missing", hint="replace what was read")])
         new["version"] = seen + 1
-        with self._stored(collection) as (stored, declared):
-            with self._conflicts_told(stored, declared, new):
-                changed = stored.replace_one({"_id": new["id"], "version": seen}, _to_stored(new, declared))
+        with self._stored(collection) as (stored, declared), self._conflicts_told(stored, declared, new):
+            changed = stored.replace_one({"_id": new["id"], "version": seen}, _to_stored(new, declared))
         if not changed.matched_count:
             now = self.get(collection, new["id"])["version"]
             raise Conflict(f"{collection} {new['id']!r} is at version {now}, not {seen}: read it again")

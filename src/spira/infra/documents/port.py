@@ -165,14 +165,21 @@ def _problems(value: object, where: str) -> Iterator[Problem]:
             if isinstance(inner, (list, tuple)):
                 yield Problem(where=f"{where}[{index}]", what="is a list in a list", hint="put an object between")
             yield from _problems(inner, f"{where}[{index}]")
-    elif isinstance(value, str) and not _is_utf8(value):
-        yield Problem(where=where, what="is no text that UTF-8 can hold")
-    elif isinstance(value, float) and not math.isfinite(value):
-        yield Problem(where=where, what=f"{value} is no JSON number")
-    elif isinstance(value, int) and not -(2**63) <= value < 2**63:
-        yield Problem(where=where, what="does not fit into 64 bits", hint="store it as text")
-    elif not isinstance(value, (str, int, float, bool, type(None))):
-        yield Problem(where=where, what=f"{type(value).__name__} is no JSON value")
+    elif what := _scalar_problem(value):
+        yield Problem(where=where, what=what)
+
+
+def _scalar_problem(value: object) -> str:
+    match value:
+        case None | bool():
+            return ""
+        case str():
+            return "" if _is_utf8(value) else "is no text that UTF-8 can hold"
+        case int():
+            return "" if -(2**63) <= value < 2**63 else "does not fit into 64 bits"
+        case float():
+            return "" if math.isfinite(value) else f"{value} is no JSON number"
+    return f"{type(value).__name__} is no JSON value"
 
 
 def _is_utf8(text: str) -> bool:
