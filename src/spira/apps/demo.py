@@ -53,6 +53,7 @@ def demo(
     cross_validate: Annotated[bool, typer.Option(help="Also pool the scores of all held-out folds.")] = True,
     people: Annotated[int, typer.Option(help="Size of the synthetic cohort.")] = SYNTHETIC_PEOPLE,
     var: Annotated[Path, typer.Option(help="Folder of everything the demo makes.")] = Path("var/demo"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print figures and answers as JSON.")] = False,
 ) -> None:
     """Recordings become a model, the model is served, and a hospital gets two answers. Leaves no process behind."""
     var = var.absolute()
@@ -64,11 +65,15 @@ def demo(
     unseen = _unseen(data, var=var)
     with _platform(var) as running:
         answers = {label: _ask(recording, var=var, url=running["api"]) for label, recording in sorted(unseen.items())}
-        show_metrics(told, slices=False)
-        console.print(_answers_table(answers))
-        if data.synthetic:
-            console.print("[bold yellow]These voices are synthetic: the figures prove nothing clinical.[/]")
-        _show_where(console, told, running, var=var)
+    if as_json:
+        recordings = {label: str(path) for label, path in unseen.items()}
+        typer.echo(json.dumps({"training": told, "answers": answers, "recordings": recordings}))
+        return
+    show_metrics(told, slices=False)
+    console.print(_answers_table(answers))
+    if data.synthetic:
+        console.print("[bold yellow]These voices are synthetic: the figures prove nothing clinical.[/]")
+    _show_where(console, told, running, var=var)
     console.print(f"done in {time.monotonic() - started:.0f} s; nothing is left running")
 
 
@@ -140,9 +145,8 @@ def _answers_table(answers: Mapping[str, dict[str, Any]]) -> Table:
 
 
 def _show_where(console: Console, told: Mapping[str, Any], running: Mapping[str, Any], *, var: Path) -> None:
-    again = f"spira up --var {var}"
-    console.print(f"API docs  {running['docs']}   (now stopping; again with: {again})", soft_wrap=True)
-    console.print(f"MLflow    {running['mlflow']}", soft_wrap=True)
+    console.print(f"API docs  {running['docs']}, MLflow {running['mlflow']}", soft_wrap=True)
+    console.print(f"          (stopped now; again with: spira up --var {var})", soft_wrap=True)
     for name, report in told["reports"].items():
         console.print(f"report    {report} ({name})", soft_wrap=True)
 
