@@ -66,14 +66,21 @@ def pseudonym_key(settings: TrainingSettings) -> bytes:
 
 
 def environment_of(settings: TrainingSettings) -> dict[str, str]:
-    """The whole environment of a step's process on this machine."""
+    """The whole environment of a step's process on this machine.
+
+    Numerical libraries get one thread each, unless the environment says otherwise: steps run side by side.
+    """
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("SPIRA_STEP_")}  # noqa: TID251 - an entry point hands it on
-    return inherited | {
-        "SPIRA_OBJECTS_URL": settings.objects_url,
-        "SPIRA_MLFLOW_TRACKING_URI": settings.mlflow_tracking_uri,
-        "SPIRA_MLFLOW_ARTIFACT_ROOT": settings.mlflow_artifact_root,
-        "SPIRA_PSEUDONYM_KEY": settings.pseudonym_key.get_secret_value(),
-    }
+    return (
+        {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        | inherited
+        | {
+            "SPIRA_OBJECTS_URL": settings.objects_url,
+            "SPIRA_MLFLOW_TRACKING_URI": settings.mlflow_tracking_uri,
+            "SPIRA_MLFLOW_ARTIFACT_ROOT": settings.mlflow_artifact_root,
+            "SPIRA_PSEUDONYM_KEY": settings.pseudonym_key.get_secret_value(),
+        }
+    )
 
 
 def _key_file(file: Path) -> str:

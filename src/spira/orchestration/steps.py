@@ -30,9 +30,14 @@ class Step:
     """Whether it is run once per held-out fold, with the parameter `fold`."""
 
 
-_DECISIONS = ("kernel", "training/core")
-_AUDIO = ("voice/decode.py", "voice/quality.py")
-_SCIENCE = ("voice",)
+WIRING = "apps/training_steps.py"
+_KERNEL = (WIRING, "kernel/errors.py", "kernel/ids.py", "kernel/messages.py")
+_DOOR = (*_KERNEL, "voice/containers.py", "voice/decode.py", "voice/quality.py", "training/core/dataset.py")
+_COHORT = ("training/core/cohort.py", "training/ports.py")
+_SCIENCE = (*_KERNEL, "voice")
+_CONFIG = ("training/core/config.py", "training/core/strict_json.py", "training/core/noise.py")
+_FIGURES = ("training/core/figures.py", "training/use_cases/evaluate.py")
+_REPORT = ("training/adapters/plots.py", "training/adapters/report.py")
 
 STEPS: tuple[Step, ...] = (
     Step(
@@ -40,21 +45,46 @@ STEPS: tuple[Step, ...] = (
         does="check recordings and labels",
         sections=("dataset",),
         outside=("dataset", "noise", "pseudonyms"),
-        code=(*_DECISIONS, *_AUDIO, "privacy", "training/use_cases/validate.py", "training/adapters/manifests.py"),
+        code=(
+            *_DOOR,
+            *_COHORT,
+            "privacy/pseudonyms.py",
+            "training/use_cases/validate.py",
+            "training/adapters/manifests.py",
+        ),
     ),
     Step(
         name="features",
         does="compute features, clean and with noise",
         sections=("windows", "features", "augmentation", "seed"),
         reads=("validate",),
-        code=(*_DECISIONS, *_AUDIO, "voice/segment.py", "voice/features.py", "training/use_cases/features.py"),
+        code=(*_DOOR, *_COHORT, *_SCIENCE, "training/core/noise.py", "training/use_cases/features.py"),
     ),
     Step(
         name="train",
         does="fit, calibrate and choose the threshold",
-        sections=("dataset", "windows", "features", "network", "split", "training", "calibration", "seed"),
+        sections=(
+            "dataset",
+            "windows",
+            "features",
+            "augmentation",
+            "network",
+            "split",
+            "training",
+            "calibration",
+            "seed",
+        ),
         reads=("validate", "features"),
-        code=(*_DECISIONS, *_SCIENCE, "training/use_cases"),
+        code=(
+            *_DOOR,
+            *_COHORT,
+            *_SCIENCE,
+            *_CONFIG,
+            "training/core/calibration.py",
+            "training/core/figures.py",
+            "training/core/fit.py",
+            "training/use_cases/train.py",
+        ),
         per_fold=True,
     ),
     Step(
@@ -62,14 +92,14 @@ STEPS: tuple[Step, ...] = (
         does="score people the model never saw",
         sections=("split", "evaluation", "seed"),
         reads=("validate", "train"),
-        code=(*_DECISIONS, *_SCIENCE, "training/use_cases", "training/adapters"),
+        code=(*_DOOR, *_COHORT, *_SCIENCE, *_CONFIG, *_FIGURES, *_REPORT),
     ),
     Step(
         name="cross-validate",
         does="pool the scores of all held-out folds",
         sections=("split", "evaluation", "seed"),
         reads=("validate", "train@*"),
-        code=(*_DECISIONS, *_SCIENCE, "training/use_cases", "training/adapters"),
+        code=(*_DOOR, *_COHORT, *_SCIENCE, *_CONFIG, *_FIGURES, *_REPORT, "training/use_cases/baseline.py"),
     ),
     Step(
         name="publish",
@@ -77,7 +107,15 @@ STEPS: tuple[Step, ...] = (
         sections=("publication",),
         reads=("validate", "train", "evaluate"),
         outside=("registry",),
-        code=("infra/mlflow_registry.py", "training/use_cases/publish.py", "training/adapters"),
+        code=(
+            *_DOOR,
+            *_SCIENCE,
+            "training/ports.py",
+            "infra/mlflow_registry.py",
+            "training/adapters/mlflow_tracker.py",
+            "training/adapters/pyfunc_model.py",
+            "training/use_cases/publish.py",
+        ),
     ),
 )
 

@@ -210,7 +210,7 @@ def test_parquet_is_read_like_csv(folder: Folder) -> None:
         "fold": [float(n % 5) for n in range(20)],
     }
     out = io.BytesIO()
-    pq.write_table(pa.table(columns), out)  # type: ignore[no-untyped-call]  # no annotations
+    pq.write_table(pa.Table.from_pydict(columns), out)  # type: ignore[no-untyped-call]  # no annotations
 
     checked = folder.check(out.getvalue())
 

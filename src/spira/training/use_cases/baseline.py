@@ -7,6 +7,7 @@ recording; StandardScaler and logistic regression with C = 0.1, fitted on all pe
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -73,6 +74,7 @@ def mfcc(samples: FloatArray) -> npt.NDArray[np.float64]:
     return np.asarray(_cosines() @ decibels)
 
 
+@lru_cache(maxsize=1)
 def _mel_bands() -> npt.NDArray[np.float64]:
     """[128, 1025], after Slaney's Auditory Toolbox (1998): linear below 1 kHz, logarithmic above; each of area 1."""
     edges = _hz(np.linspace(_mel(0.0), _mel(SAMPLE_RATE / 2.0), _N_MELS + 2))
@@ -90,6 +92,7 @@ def _hz(mel: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return np.where(mel < 15.0, mel * 200.0 / 3.0, 1000.0 * np.exp(np.log(6.4) / 27.0 * (mel - 15.0)))
 
 
+@lru_cache(maxsize=1)
 def _cosines() -> npt.NDArray[np.float64]:
     places = np.arange(_N_MFCC)[:, None] * (np.arange(_N_MELS) + 0.5)
     matrix = np.cos(np.pi / _N_MELS * places) * np.sqrt(2.0 / _N_MELS)
