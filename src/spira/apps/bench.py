@@ -32,7 +32,8 @@ _SUFFIXES = {".wav", ".flac", ".ogg", ".mp3"}
 
 
 class FeatureBench(TypedDict):
-    """Of one run: seconds are the fastest of the repetitions (other load only ever adds), ratios how many times faster ours was."""
+    """Of one run: seconds are the fastest of the repetitions (other load only ever adds),
+    ratios say how many times faster ours was."""
 
     files: int
     audio_s: float

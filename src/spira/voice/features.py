@@ -206,13 +206,13 @@ def _by_frame(framed: Tensor, settings: FeatureSettings) -> Tensor:
 def _of_frames(framed: Tensor, settings: FeatureSettings) -> Tensor:
     if settings.kind == "spectrogram":
         return spectra.power(framed, settings.n_fft)
-    bands = spectra.mel_bands(
-        n_fft=settings.n_fft, n_mels=settings.n_mels, low_hz=settings.fmin_hz, high_hz=settings.highest_hz
-    )
+    low, high = settings.fmin_hz, settings.highest_hz
     if settings.kind == "phonation":
         power = phonation.frame_power(framed)
+        bands = spectra.mel_bands(n_fft=settings.n_fft, n_mels=settings.n_mels, low_hz=low, high_hz=high)
         return torch.cat((phonation.descriptors(power), spectra.decibels(power @ bands)), dim=-1)
-    mel = spectra.mel_power(framed, settings.n_fft, bands)
+    doubled = spectra.doubled(n_fft=settings.n_fft, n_mels=settings.n_mels, low_hz=low, high_hz=high)
+    mel = spectra.mel_power(framed, settings.n_fft, doubled)
     return mel if settings.kind == "mel" else spectra.decibels(mel)
 
 

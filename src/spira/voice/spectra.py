@@ -31,6 +31,7 @@ def window_reach(n_fft: int, win_length: int) -> tuple[int, int]:
     return before, win_length - before
 
 
+@lru_cache(maxsize=16)
 def edge_frames(window: int, *, n_fft: int, win_length: int, hop: int) -> tuple[Tensor, Tensor]:
     """The frames of a window of `window` samples that see its reflected edges: their numbers, int64 [e], and the
     places of their samples in the window, int64 [e, win_length]."""
@@ -58,13 +59,13 @@ def power(frames: Tensor, n_fft: int) -> Tensor:
     return squares
 
 
-def mel_power(frames: Tensor, n_fft: int, bands: Tensor) -> Tensor:
-    """Power in `bands` [n_fft // 2 + 1, m]: float32 [..., m].
+def mel_power(frames: Tensor, n_fft: int, doubled_bands: Tensor) -> Tensor:
+    """Power in bands, float32 [..., m]; `doubled_bands` [2 * (n_fft // 2 + 1), m] has every row of the bands twice.
 
     Squares of real and imaginary parts meet in the product with the bands, so the power spectrum is never written.
     """
     parts = torch.view_as_real(spectrum(frames, n_fft))
-    return parts.square_().flatten(-2) @ bands.repeat_interleave(2, dim=0)
+    return parts.square_().flatten(-2) @ doubled_bands
 
 
 def decibels(values: Tensor) -> Tensor:
@@ -85,6 +86,12 @@ def mel_bands(*, n_fft: int, n_mels: int, low_hz: float, high_hz: float) -> Tens
     distances = edges - np.linspace(0.0, SAMPLE_RATE / 2, n_fft // 2 + 1)[:, None]
     rising, falling = -distances[:, :-2] / np.diff(edges)[:-1], distances[:, 2:] / np.diff(edges)[1:]
     return torch.tensor(np.maximum(0.0, np.minimum(rising, falling)), dtype=torch.float32)
+
+
+@lru_cache(maxsize=16)
+def doubled(*, n_fft: int, n_mels: int, low_hz: float, high_hz: float) -> Tensor:
+    """`mel_bands` with every row twice, for `mel_power`."""
+    return mel_bands(n_fft=n_fft, n_mels=n_mels, low_hz=low_hz, high_hz=high_hz).repeat_interleave(2, dim=0)
 
 
 @lru_cache(maxsize=16)
