@@ -217,7 +217,7 @@ def test_a_full_folder_is_not_overwritten(tmp_path: Path) -> None:
 def p1(tmp_path: Path, *, noise: Table | None = None) -> Imported:
     patient, control = "pacientes/PTT-20200511-WA0018.wav", f"controle/{DONOR}_1.wav"
     folder = folder_of(tmp_path, patient, control, f"controle/{DONOR}_2.wav", "Ruidos/ana.wav", "Ruidos/rui.wav")
-    base = "/home/someone/SPIRA_Dataset_V2"
+    base = "/srv/someone/SPIRA_Dataset_V2"
     train = f"{P1_HEADER}\n{base}/{patient},1,M,54,5\n{base}/{control},0,F,31,1\n"
     test = f"{P1_HEADER}\n{base}/controle/{DONOR}_2.wav,0,F,31,1\n"
     return bring(
