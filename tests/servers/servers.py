@@ -209,11 +209,11 @@ def remember(server: Server, state: Mapping[str, object]) -> None:
 def docker_answers() -> bool:
     if shutil.which("docker") is None:
         return False
+    questions = (["docker", "info"], ["docker", "compose", "version"])
     try:
-        asked = subprocess.run(["docker", "info"], capture_output=True, timeout=20, check=False)
+        return all(subprocess.run(q, capture_output=True, timeout=20, check=False).returncode == 0 for q in questions)
     except subprocess.TimeoutExpired:
         return False
-    return asked.returncode == 0
 
 
 def start_container(server: Server) -> State:
