@@ -51,7 +51,8 @@ request = Request(
 done = run_step(request, body, objects=objects, force=json.loads(os.environ["SPIRA_STEP_FORCE"]))
 say(manifest=done.manifest_key, reused=done.reused, repaired=list(done.repaired))
 """
-CONFIG: dict[str, dict[str, int]] = {section: {} for planned in plan(folds=2, cross_validate=True) for section in planned.step.sections}
+PLAN = plan(folds=2, cross_validate=True)
+CONFIG: dict[str, dict[str, int]] = {section: {} for planned in PLAN for section in planned.step.sections}
 OUTSIDE = {name: Outside(location="/x", digest="d") for name in ("dataset", "pseudonyms", "registry")}
 
 
