@@ -58,7 +58,9 @@ def test_every_branch_of_the_error_tree_has_its_exit_code(error: Exception, code
 
 
 def test_all_problems_are_told_and_named(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    problems = [Problem(where=f"row {row}, label", what="unknown label 'x'", hint="control or patient") for row in (2, 3)]
+    problems = [
+        Problem(where=f"row {row}, label", what="unknown label 'x'", hint="control or patient") for row in (2, 3)
+    ]
     monkeypatch.setitem(cli.COMMANDS, "broken", cli.Command("broken_commands:app", "Fails."))
     monkeypatch.setattr(importlib, "import_module", lambda _: type("M", (), {"app": staticmethod(_refuse(problems))}))
 

@@ -12,7 +12,9 @@ import pytest
 ROOT = Path(__file__).parents[2]
 TRACKED = [
     ROOT / name
-    for name in subprocess.run(["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\n")
+    for name in subprocess.run(["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True).stdout.split(
+        "\n"
+    )
     if name and (ROOT / name).is_file()
 ]
 TEXTS = [path for path in TRACKED if path.suffix not in {".png", ".wav", ".ico"}]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Values = npt.NDArray[np.float32]
     Loop = Callable[[Sequence[Path]], Iterator[Values]]
 
-app = typer.Typer(help="Measure against the obvious alternatives.", no_args_is_help=True)
+app = typer.Typer(add_completion=False, help="Measure against the obvious alternatives.", no_args_is_help=True)
 
 TOLERANCE = 1e-2
 """Allowed difference of an MFCC in dB (they reach some hundred dB; float32 spectra near the floor differ in the last

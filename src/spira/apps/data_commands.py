@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from spira.training.core.foreign import Layout
     from spira.training.core.synthesis.speech import Task
 
-data_app = typer.Typer(no_args_is_help=True)
+data_app = typer.Typer(add_completion=False, no_args_is_help=True)
 data_app.command("validate")(validate)
 
 Replace = Annotated[bool, typer.Option("--replace", help="Replace what the folder holds.")]

@@ -26,7 +26,7 @@ from rich.table import Table
 
 from spira.apps.training_views import show_metrics
 
-demo_app = typer.Typer()
+demo_app = typer.Typer(add_completion=False)
 
 MODEL = "demo"
 TASK = "sustained"

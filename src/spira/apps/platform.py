@@ -109,7 +109,7 @@ def _registered(settings: PlatformSettings, names: Sequence[str] | None) -> list
 def _new_model(registry: MlflowRegistry, name: str, alias: str) -> NewModel:
     version = registry.resolve(name, alias)
     described = next(registry.fetch(name, version.version).rglob("model.json"), None)
-    needed = json.loads(described.read_text()).get("required_recordings") if described else None
+    needed = json.loads(described.read_text())["settings"]["required_recordings"] if described else None
     return NewModel(
         name=name, version=version.version, digest=version.digest, required_recordings=tuple(needed or ("sustained",))
     )

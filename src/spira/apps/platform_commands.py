@@ -11,8 +11,8 @@ from rich.console import Console
 
 from spira.apps.serving_settings import PlatformSettings, described
 
-up_app = typer.Typer()
-down_app = typer.Typer()
+up_app = typer.Typer(add_completion=False)
+down_app = typer.Typer(add_completion=False)
 
 Folder = Annotated[Path | None, typer.Option("--var", help="Folder of stores, keys, logs and pid files.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

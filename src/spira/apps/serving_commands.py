@@ -19,12 +19,12 @@ from spira.kernel.access import Role
 from spira.kernel.errors import InvalidInput, Problem
 from spira.kernel.settings import StoreSettings
 
-serve_app = typer.Typer(no_args_is_help=True, help="Run an HTTP API.")
-worker_app = typer.Typer()
-results_app = typer.Typer()
-infer_app = typer.Typer()
-hospitals_app = typer.Typer(no_args_is_help=True, help="Create and list hospitals.")
-users_app = typer.Typer(no_args_is_help=True, help="Create users.")
+serve_app = typer.Typer(add_completion=False, no_args_is_help=True, help="Run an HTTP API.")
+worker_app = typer.Typer(add_completion=False)
+results_app = typer.Typer(add_completion=False)
+infer_app = typer.Typer(add_completion=False)
+hospitals_app = typer.Typer(add_completion=False, no_args_is_help=True, help="Create and list hospitals.")
+users_app = typer.Typer(add_completion=False, no_args_is_help=True, help="Create users.")
 
 Model = TypeVar("Model", bound=BaseModel)
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

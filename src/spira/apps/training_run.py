@@ -63,7 +63,8 @@ def run_training(request: TrainRequest) -> dict[str, Any]:
     with ProgressWatcher() as watcher:
         done = run_locally(run, objects=objects, watcher=watcher)
     run_id = record_run(done, name=config.publication.model_name, objects=objects)
-    return _told(done, objects=objects, workspace=request.workspace) | {"run_id": run_id}
+    told = _told(done, objects=objects, workspace=request.workspace)
+    return told | {"run_id": run_id, "notes": [*told["validation"]["notes"], *_notes(request, config)]}
 
 
 def run_evaluation(model: str, *, manifest: str, overrides: Sequence[str], workspace: Path) -> dict[str, Any]:

@@ -87,7 +87,7 @@ def show_training(told: Mapping[str, Any]) -> None:
     """The end of `spira train`."""
     console = Console(highlight=False)
     validation = told["validation"]
-    for note in validation["notes"]:
+    for note in told["notes"]:
         console.print(f"[dim]note: {note}[/]")
     for name, lines in validation["dropped"].items():
         if lines:
