@@ -67,6 +67,12 @@ def run_training(request: TrainRequest) -> dict[str, Any]:
     return told | {"run_id": run_id, "notes": [*told["validation"]["notes"], *_notes(request, config)]}
 
 
+def _notes(request: TrainRequest, config: TrainingConfig) -> list[str]:
+    if request.noise is not None or config.augmentation.variants == 0:
+        return []
+    return ["no noise recordings were given: coloured noise was generated for the noisy copies"]
+
+
 def run_evaluation(model: str, *, manifest: str, overrides: Sequence[str], workspace: Path) -> dict[str, Any]:
     """Figures of a model on the people of a manifest."""
     from spira.training.core.config import config_of
