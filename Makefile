@@ -69,7 +69,7 @@ check: $(SETUP) ## Format, lint, types and the import contracts
 	@$(BIN)/ruff format --check --quiet src tests
 	@$(BIN)/ruff check --quiet src tests
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports --no-cache > var/lint-imports.log 2>&1 || { cat var/lint-imports.log; exit 1; }
+	@mkdir -p var && $(BIN)/lint-imports --no-cache > var/lint-imports.log 2>&1 || { cat var/lint-imports.log; exit 1; }
 
 .PHONY: servers
 servers: $(SETUP) ## Start real Kafka, Mongo-protocol and S3 servers on loopback (built on first use: about 6 minutes)

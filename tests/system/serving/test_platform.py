@@ -59,7 +59,7 @@ def terminal(tmp_path: Path) -> Any:
 
 def publish_toy(folder: Path) -> None:
     described = folder / "model.json"
-    described.write_text(json.dumps({"required_recordings": ["sustained"]}))
+    described.write_text(json.dumps({"settings": {"required_recordings": ["sustained"]}}))
     registry = MlflowRegistry(f"sqlite:///{folder}/var/mlflow/mlflow.db", folder / "var/mlflow/artifacts")
     registry.publish(
         Publication(
