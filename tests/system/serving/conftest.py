@@ -96,7 +96,9 @@ class System:
 
     def start(self, *words: str, **environment: str) -> subprocess.Popen[bytes]:
         log = (self.folder / "processes.log").open("ab")
-        process = subprocess.Popen([sys.executable, *words], env=self.environment | environment, stdout=log, stderr=log)
+        process = subprocess.Popen(
+            [sys.executable, *words], env=self.environment | environment, stdout=log, stderr=log, start_new_session=True
+        )
         log.close()
         self.processes.append(process)
         return process
@@ -115,6 +117,11 @@ class System:
     def stop(self, process: subprocess.Popen[bytes]) -> None:
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
+
+    def kill(self, process: subprocess.Popen[bytes]) -> None:
+        """SIGKILL to the process and all its children at once, as when a container dies."""
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
     def start_worker(self, doom: str = "never:before:1") -> subprocess.Popen[bytes]:
         return self.start(str(SCRIPTED), "worker", doom)

@@ -54,8 +54,7 @@ def test_a_client_that_asks_again_after_a_crash_gets_its_first_receipt(system: A
     system.start_worker()
     key = {"Idempotency-Key": "request-0001"}
     first = clinician.submit(seed=1, headers=key).json()
-    system.processes[0].send_signal(signal.SIGKILL)
-    system.processes[0].wait()
+    system.kill(system.processes[0])
     system.start_api()
 
     again = clinician.submit(seed=1, headers=key).json()
