@@ -24,7 +24,7 @@ DEFAULT_PRESET = "robust"
 def train(
     *,
     manifest: Annotated[str, typer.Option(help="Data set: CSV or Parquet, a file or s3://…")],
-    noise: Annotated[str | None, typer.Option(help="Noise recordings; without them noise is generated.")] = None,
+    noise: Annotated[str | None, typer.Option(help="Noise recordings for noisy copies of the training set.")] = None,
     preset: Annotated[str | None, typer.Option(help=f"Named configuration (default {DEFAULT_PRESET}).")] = None,
     config: Annotated[Path | None, typer.Option(help="Configuration as strict JSON.")] = None,
     override: Set = None,

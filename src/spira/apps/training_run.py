@@ -70,7 +70,9 @@ def run_training(request: TrainRequest) -> dict[str, Any]:
 def _notes(request: TrainRequest, config: TrainingConfig) -> list[str]:
     if request.noise is not None or config.augmentation.variants == 0:
         return []
-    return ["no noise recordings were given: coloured noise was generated for the noisy copies"]
+    if config.augmentation.generated:
+        return ["no noise recordings were given: coloured noise was generated for the noisy copies"]
+    return ["no noise recordings were given: the model was trained on the recordings as they are"]
 
 
 def run_evaluation(model: str, *, manifest: str, overrides: Sequence[str], workspace: Path) -> dict[str, Any]:

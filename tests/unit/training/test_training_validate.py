@@ -230,6 +230,7 @@ def test_wrong_numbers_and_folds_that_leak_are_told(folder: Folder) -> None:
     assert found == [
         "m.csv, row 2, age: 'old' is no age in years",
         "m.csv, row 3, matched_pair: 'x' is no number",
+        "m.csv, row 3, fold: is empty while other rows have one",
         "m.csv, row 4, fold: is empty while other rows have one",
         "m.csv, row 5, fold: one participant is in more than one fold",
         "m.csv, row 22, fold: one participant is in more than one fold",
@@ -250,3 +251,19 @@ def test_noise_is_checked_too_but_needs_no_voice(folder: Folder) -> None:
     assert len(folder.check(noise=b"path,kind\nhiss.wav,ambient\n").cohort.noise) == 1
     with pytest.raises(InvalidInput, match=r"n\.csv, row 2, path: the file does not exist"):
         folder.check(noise=b"path\nnothing.wav\n")
+
+
+def test_a_row_with_a_bad_field_has_its_recording_checked_all_the_same(folder: Folder) -> None:
+    folder.rows = [[*row, "40"] for row in folder.rows]
+    (folder.root / "empty.wav").write_bytes(b"")
+
+    found = folder.problems(
+        folder.csv(["empty.wav", "q", "sick", "40"], ["none.wav", "r", "control", "old"], header=f"{HEADER},age")
+    )
+
+    assert [problem.split(" (")[0] for problem in found] == [
+        "m.csv, row 22, label: 'sick' is unknown",
+        "m.csv, row 22, path: is empty",
+        "m.csv, row 23, age: 'old' is no age in years",
+        "m.csv, row 23, path: the file does not exist",
+    ]

@@ -86,7 +86,8 @@ class Row:
 
 
 def read_rows(table: Table, config: DatasetConfig) -> tuple[list[Row], list[RowProblem]]:
-    """The rows that can be understood, and what is wrong with the others and among them.
+    """The rows with a path, a participant and a label, and everything that is wrong in the table. A row with a
+    problem in another field is among the rows, so that what is wrong with its recording is found as well.
 
     Raises InvalidInput when a required column is missing or no row is left.
     """
@@ -105,6 +106,15 @@ def read_rows(table: Table, config: DatasetConfig) -> tuple[list[Row], list[RowP
             [Problem(where=table.name, what=what, hint=f"tasks: {', '.join(tasks)}" if tasks else "")]
         )
     return rows, problems + _conflicts(rows)
+
+
+def read_paths(table: Table, config: DatasetConfig) -> dict[int, str]:
+    """By line, the path of every row of the task, also where nothing else of it can be understood."""
+    columns = _columns(table, config.columns, required=REQUIRED, optional=OPTIONAL)
+    given = {line: {name: row.get(column, "").strip() for name, column in columns.items()} for line, row in table.rows}
+    return {
+        line: row["path"] for line, row in given.items() if row["path"] and row.get("task", "") in {"", config.task}
+    }
 
 
 def read_noise(table: Table, config: DatasetConfig) -> tuple[list[tuple[int, str, str, str]], list[RowProblem]]:
@@ -164,7 +174,7 @@ def _row(line: int, given: Mapping[str, str]) -> tuple[Row | None, list[RowProbl
     age = _number(given.get("age", ""), lambda text: wrong("age", f"{text!r} is no age in years"), high=130.0)
     fold = _whole(given.get("fold", ""), lambda text: wrong("fold", f"{text!r} is no number from 0"), low=0)
     pair = _whole(given.get("matched_pair", ""), lambda text: wrong("matched_pair", f"{text!r} is no number"), low=-1)
-    if problems or label is None:
+    if label is None or not given["path"] or not given["participant_id"]:
         return None, problems
     facets = {name: given[name] for name in ("sex", "site", "device", "mask", "cause") if given.get(name)}
     row = Row(
@@ -178,7 +188,7 @@ def _row(line: int, given: Mapping[str, str]) -> tuple[Row | None, list[RowProbl
         matched_pair=None if pair is None or pair < 0 else pair,
         facets=facets | ({"age_band": age_band(age)} if age is not None else {}),
     )
-    return row, []
+    return row, problems
 
 
 def _number(text: str, wrong: Callable[[str], None], *, high: float) -> float | None:

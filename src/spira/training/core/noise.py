@@ -33,6 +33,8 @@ class AugmentationConfig(BaseModel):
     snr_low_db: float = 5.0
     snr_high_db: float = 30.0
     """`snr`: ratio of the clip's to the excerpt's mean power, drawn evenly in dB."""
+    generated: bool = True
+    """Whether coloured noise stands in where there are no noise recordings; else there are no noisy copies then."""
     kinds: tuple[str, ...] = ()
     """Kinds of the noise manifest that are used; empty: all."""
 

@@ -53,7 +53,7 @@ def compute_shards(
             ):
                 by_recording.append(one)
                 tell(start + len(by_recording), len(cohort.recordings))
-        for version in range(1 + request.augmentation.variants):
+        for version in range(len(by_recording[0])):
             shard = _shard(indexes, [versions[version] for versions in by_recording])
             yield f"version-{version:02d}-{start:07d}.safetensors", shard
 
@@ -74,7 +74,8 @@ def _noise_bank(cohort: Cohort, request: FeatureRequest, *, recordings: Recordin
         return []
     kinds = request.augmentation.kinds
     clips = [one for one in cohort.noise if not kinds or one.kind in kinds]
-    return [_clip(one.location, one.sha256, recordings) for one in clips] or generated_bank(seed=request.seed)
+    bank = [_clip(one.location, one.sha256, recordings) for one in clips]
+    return bank or (generated_bank(seed=request.seed) if request.augmentation.generated else [])
 
 
 def _clip(location: str, sha256: str, recordings: Recordings) -> FloatArray:
@@ -92,6 +93,7 @@ def _all_versions(
     noisy = (
         add_noise(clip, bank, request.augmentation, seed=(request.seed, version, identity))
         for version in range(1, 1 + request.augmentation.variants)
+        if bank
     )
     try:
         return [prepare(samples, request.windows, request.features) for samples in (clip, *noisy)]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from spira.kernel.errors import InvalidInput, NotFound, Problem
 from spira.kernel.ids import sha256_hex
 from spira.training.core.cohort import Cohort, NoiseClip, Recording
-from spira.training.core.dataset import CLASS_NAMES, DatasetConfig, Row, RowProblem, Table, read_noise, read_rows
+from spira.training.core.dataset import CLASS_NAMES, DatasetConfig, Row, RowProblem, Table, read_noise, read_paths, read_rows
 from spira.training.ports import Pseudonym, Recordings, Tell
 from spira.voice.decode import SAMPLE_RATE, decode
 from spira.voice.quality import QualityRules, measure
@@ -59,11 +59,14 @@ def validate(
     """
     rows, problems = read_rows(table, config)
     clips, noise_problems = ([], []) if noise is None else read_noise(noise, config)
-    total = len(rows) + len(clips)
-    heard = list(_hear([(table.base, row.path) for row in rows], recordings, config.quality, tell, total=total))
-    problems += _audio_problems([row.line for row in rows], heard) + _same_audio(rows, heard)
+    paths = read_paths(table, config)
+    total = len(paths) + len(clips)
+    places = [(table.base, path) for path in paths.values()]
+    heard_at = dict(zip(paths, _hear(places, recordings, config.quality, tell, total=total), strict=True))
+    heard = [heard_at[row.line] for row in rows]
+    problems += _audio_problems(list(heard_at), list(heard_at.values())) + _same_audio(rows, heard)
     noise_paths = [(noise.base, path) for _, path, _, _ in clips] if noise is not None else []
-    noise_heard = list(_hear(noise_paths, recordings, _NOISE_RULES, tell, total=total, done=len(rows)))
+    noise_heard = list(_hear(noise_paths, recordings, _NOISE_RULES, tell, total=total, done=len(paths)))
     noise_problems += _audio_problems([line for line, *_ in clips], noise_heard)
 
     found = [one.as_problem(table.name) for one in sorted(problems, key=_line)]
