@@ -9,7 +9,16 @@ from dataclasses import dataclass, field
 from spira.kernel.errors import InvalidInput, NotFound, Problem
 from spira.kernel.ids import sha256_hex
 from spira.training.core.cohort import Cohort, NoiseClip, Recording
-from spira.training.core.dataset import CLASS_NAMES, DatasetConfig, Row, RowProblem, Table, read_noise, read_paths, read_rows
+from spira.training.core.dataset import (
+    CLASS_NAMES,
+    DatasetConfig,
+    Row,
+    RowProblem,
+    Table,
+    read_noise,
+    read_paths,
+    read_rows,
+)
 from spira.training.ports import Pseudonym, Recordings, Tell
 from spira.voice.decode import SAMPLE_RATE, decode
 from spira.voice.quality import QualityRules, measure
