@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from spira.training.core.figures import Scored
 
 _CONTROL, _PATIENT = "#3b6fb6", "#c8553d"
+_CURVES = {"loss": "#3b6fb6", "validation_loss": "0.5", "validation_auc": "#c8553d"}
 _BINS = 10
 
 
@@ -26,15 +27,16 @@ def evaluation_plots(people: Sequence[Scored]) -> dict[str, bytes]:
 
 
 def curve_plot(curves: Mapping[str, Sequence[float]]) -> bytes:
-    """Loss and validation AUC by epoch, as PNG."""
+    """Losses and validation AUC by epoch, a line per member, as PNG."""
 
     def draw(axes: Axes) -> None:
-        for name, values in curves.items():
-            if not name.endswith("learning_rate"):
-                axes.plot(range(1, len(values) + 1), values, label=name, linewidth=1)
-        axes.set(xlabel="epoch", title="Training")
-        if len(curves) <= 12:
-            axes.legend(fontsize=7)
+        for kind, colour in _CURVES.items():
+            lines = [values for name, values in curves.items() if name.endswith(f".{kind}")]
+            for number, values in enumerate(lines):
+                label = kind.replace("_", " ") if number == 0 else None
+                axes.plot(range(1, len(values) + 1), values, color=colour, linewidth=1, alpha=0.7, label=label)
+        axes.set(xlabel="epoch", title="Training, a line per member")
+        axes.legend(fontsize=8)
 
     return _png(draw)
 
@@ -84,7 +86,7 @@ def _confusion(axes: Axes, people: Sequence[Scored]) -> None:
     counts = np.zeros((2, 2), dtype=int)
     for one in people:
         counts[one.label, int(one.positive)] += 1
-    axes.imshow(counts, cmap="Blues")
+    axes.imshow(counts, cmap="Blues", vmin=0, vmax=2 * counts.max())  # pale enough for black figures
     for row in (0, 1):
         for column in (0, 1):
             axes.text(column, row, str(counts[row, column]), ha="center", va="center", fontsize=14)
