@@ -15,8 +15,6 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from spira.kernel.errors import InvalidInput
-from spira.voice.batch import prepare_many
-from spira.voice.decode import decode
 from spira.voice.features import FeatureSettings, bins, extract, frames, prepare
 from spira.voice.segment import WindowSettings, cut
 
@@ -176,22 +174,3 @@ def test_a_window_too_short_for_its_spectrum_is_refused(voice: Voice) -> None:
 def test_contradictions_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         FeatureSettings.model_validate(wrong)
-
-
-def test_many_recordings_come_out_in_order_and_bit_equal(encode: Encode, voice: Voice) -> None:
-    clips = [encode(voice(0.3 + 0.4 * number, seed=number)) for number in range(12)]
-
-    prepared = list(prepare_many(clips, WindowSettings(), FeatureSettings(), workers=3))
-
-    alone = [prepare(decode(clip), WindowSettings(), FeatureSettings()) for clip in clips]
-    assert all(torch.equal(a.values, b.values) for a, b in zip(prepared, alone, strict=True))
-
-
-def test_a_bad_recording_among_many_is_named_by_its_place(encode: Encode, voice: Voice) -> None:
-    clips = [encode(voice(0.5)), b"no sound", encode(voice(0.5))]
-    prepared = prepare_many(clips, WindowSettings(), FeatureSettings(), workers=2)
-
-    next(prepared)
-
-    with pytest.raises(InvalidInput, match="recording 1: is no sound file"):
-        next(prepared)

@@ -9,15 +9,18 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypedDict
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
 import typer
 
 from spira.kernel.errors import InvalidInput, Problem
+from spira.kernel.ids import sha256_hex
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+
+    from spira.training.core.cohort import Recording
 
     Values = npt.NDArray[np.float32]
     Loop = Callable[[Sequence[Path]], Iterator[Values]]
@@ -93,16 +96,35 @@ def compare_features(paths: Sequence[Path], *, repetitions: int, workers: int) -
 
 
 def _spira(workers: int) -> Loop:
-    from spira.voice.batch import prepare_many
+    """The training step itself, with its digests and shards."""
+    from spira.training.adapters.recordings import LocatedRecordings
+    from spira.training.core.cohort import Cohort
+    from spira.training.core.noise import AugmentationConfig
+    from spira.training.use_cases.features import FeatureRequest, assemble, compute_shards
     from spira.voice.features import FeatureSettings
     from spira.voice.segment import WindowSettings
 
+    request = FeatureRequest(
+        windows=WindowSettings(), features=FeatureSettings(), augmentation=AugmentationConfig(), seed=0
+    )
+
     def loop(paths: Sequence[Path]) -> Iterator[Values]:
-        clips = (path.read_bytes() for path in paths)
-        prepared = prepare_many(clips, WindowSettings(), FeatureSettings(), workers=workers)
-        return (features.values.numpy() for features in prepared)
+        cohort = Cohort(recordings=tuple(_recording(row, path) for row, path in enumerate(paths)), noise=())
+        shards = compute_shards(cohort, request, recordings=LocatedRecordings(), tell=lambda *_: None, threads=workers)
+        whole = assemble([shard for _, shard in shards])
+        return (whole["values"][whole["recording"] == row].numpy() for row in range(len(paths)))
 
     return loop
+
+
+def _recording(row: int, path: Path) -> Recording:
+    from spira.training.core.cohort import Recording
+
+    digest = sha256_hex(path.read_bytes())
+    unknown: dict[str, Any] = {"fold": None, "matched_pair": None, "age": None, "facets": {}}
+    return Recording(
+        row=row, location=str(path), sha256=digest, duration_s=0.0, participant=str(row), label=0, **unknown
+    )
 
 
 def _librosa(paths: Sequence[Path]) -> Iterator[Values]:
