@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from spira.kernel.errors import InvalidInput
-
 if TYPE_CHECKING:
     from spira.training.use_cases.validate import Validated
 
@@ -75,6 +73,3 @@ def _show(checked: Validated, *, as_json: bool) -> None:
         typer.echo(f"  {problem}")
     told_counts = ", ".join(f"{number} {name}" for name, number in counts.items())
     typer.echo(f"{len(checked.problems)} problems; usable: {told_counts}")
-
-
-__all__ = ["InvalidInput", "validate"]

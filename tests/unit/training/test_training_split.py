@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spira.kernel.errors import InvalidInput
-from spira.training.core.cohort import Cohort, Recording, folds_of, people_of, split
+from spira.training.core.cohort import Cohort, Recording, folds_of, split
 
 LABELS = st.lists(st.integers(0, 1), min_size=20, max_size=60).filter(
     lambda labels: 8 <= sum(labels) <= len(labels) - 8
@@ -105,3 +105,7 @@ def test_a_side_without_a_class_is_refused() -> None:
 
     with pytest.raises(InvalidInput, match="nobody of class control"):
         split(cohort, fold=0, folds=2, validation_share=0.2, seed=1)
+
+
+def people_of(cohort: Cohort, indexes: Sequence[int]) -> set[str]:
+    return {cohort.recordings[index].participant for index in indexes}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Sequence
 
 from pydantic import BaseModel, ConfigDict
 
@@ -113,7 +112,3 @@ def _refuse_one_sided(made: Split, cohort: Cohort, *, fold: int) -> None:
             problems.append(Problem(where=f"fold {fold}", what=what, hint="more people, fewer folds"))
     if problems:
         raise InvalidInput.of(problems)
-
-
-def people_of(cohort: Cohort, indexes: Sequence[int]) -> set[str]:
-    return {cohort.recordings[index].participant for index in indexes}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -94,8 +94,8 @@ def read_rows(table: Table, config: DatasetConfig) -> tuple[list[Row], list[RowP
     columns = _columns(table, config.columns, required=REQUIRED, optional=OPTIONAL)
     problems = list(table.problems)
     rows = []
-    for line, values in table.rows:
-        row, found = _row(line, {name: values.get(column, "").strip() for name, column in columns.items()})
+    for line, given in _given(table, columns):
+        row, found = _row(line, given)
         problems += found
         if row is not None and row.task in {"", config.task}:
             rows.append(row)
@@ -111,9 +111,10 @@ def read_rows(table: Table, config: DatasetConfig) -> tuple[list[Row], list[RowP
 def read_paths(table: Table, config: DatasetConfig) -> dict[int, str]:
     """By line, the path of every row of the task, also where nothing else of it can be understood."""
     columns = _columns(table, config.columns, required=REQUIRED, optional=OPTIONAL)
-    given = {line: {name: row.get(column, "").strip() for name, column in columns.items()} for line, row in table.rows}
     return {
-        line: row["path"] for line, row in given.items() if row["path"] and row.get("task", "") in {"", config.task}
+        line: given["path"]
+        for line, given in _given(table, columns)
+        if given["path"] and given.get("task", "") in {"", config.task}
     }
 
 
@@ -121,13 +122,18 @@ def read_noise(table: Table, config: DatasetConfig) -> tuple[list[tuple[int, str
     """Line, path, kind and group of each noise clip."""
     columns = _columns(table, config.noise_columns, required=("path",), optional=("kind", "group"))
     clips, problems = [], list(table.problems)
-    for line, values in table.rows:
-        given = {name: values.get(column, "").strip() for name, column in columns.items()}
+    for line, given in _given(table, columns):
         if not given["path"]:
             problems.append(RowProblem(line=line, field="path", what="is empty"))
             continue
         clips.append((line, given["path"], given.get("kind", ""), given.get("group", "")))
     return clips, problems
+
+
+def _given(table: Table, columns: Mapping[str, str]) -> Iterator[tuple[int, dict[str, str]]]:
+    """Line and values of each row, under our names, without the blanks around them."""
+    for line, values in table.rows:
+        yield line, {name: values.get(column, "").strip() for name, column in columns.items()}
 
 
 def age_band(age: float | None) -> str:
