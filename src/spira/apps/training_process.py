@@ -10,8 +10,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from spira.apps.steps.bodies import body_of
 from spira.apps.training_settings import StepSettings
-from spira.apps.training_steps import Steps
 from spira.infra.stores import open_objects
 from spira.kernel.errors import InvalidInput, Problem, SpiraError
 from spira.orchestration.contract import Outside, Progress, Request, run_step
@@ -47,7 +47,7 @@ def _run(name: str, settings: StepSettings, voice: _Voice) -> dict[str, Any]:
     )
     done = run_step(
         request,
-        Steps(settings=settings).body(name),
+        body_of(name, settings),
         objects=objects,
         tell=voice.progress,
         resume=settings.step_resume,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from spira.kernel.errors import NotFound
 
@@ -21,21 +22,28 @@ class Step:
     sections: tuple[str, ...]
     """Parts of the training configuration that change its outputs; the seed counts as one."""
     reads: tuple[str, ...] = ()
-    """Steps whose manifests are its inputs. `NAME@*` stands for all folds of a step."""
+    """Steps whose manifests are its inputs: all shards and parts of its own fold, or of fold 0 where it has none;
+    `NAME@*` stands for all folds."""
     outside: tuple[str, ...] = ()
     """Inputs from outside the object store: locations with a digest."""
     code: tuple[str, ...] = ()
     """Files and folders under the package whose text decides its outputs."""
-    per_fold: bool = False
-    """Whether it is run once per held-out fold, with the parameter `fold`."""
+    each: Literal["run", "shard", "part", "fold"] = "run"
+    """What it is done once for: the run; each shard of the recordings; each part of the members of each held-out
+    fold; each held-out fold."""
 
 
-WIRING = "apps/training_steps.py"
-_KERNEL = (WIRING, "kernel/errors.py", "kernel/ids.py", "kernel/messages.py")
+_KERNEL = ("apps/steps/bench.py", "kernel/errors.py", "kernel/ids.py", "kernel/messages.py")
 _DOOR = (*_KERNEL, "voice/containers.py", "voice/decode.py", "voice/quality.py", "training/core/dataset.py")
 _COHORT = ("training/core/cohort.py", "training/ports.py")
 _SCIENCE = (*_KERNEL, "voice")
-_CONFIG = ("training/core/config.py", "training/core/strict_json.py", "training/core/noise.py")
+_CONFIG = (
+    "training/core/balance.py",
+    "training/core/battery.py",
+    "training/core/config.py",
+    "training/core/noise.py",
+    "training/core/strict_json.py",
+)
 _FIGURES = ("training/core/figures.py", "training/use_cases/evaluate.py")
 _REPORT = ("training/adapters/plots.py", "training/adapters/report.py")
 
@@ -46,6 +54,7 @@ STEPS: tuple[Step, ...] = (
         sections=("dataset",),
         outside=("dataset", "noise", "pseudonyms"),
         code=(
+            "apps/steps/validate.py",
             *_DOOR,
             *_COHORT,
             "privacy/pseudonyms.py",
@@ -58,12 +67,21 @@ STEPS: tuple[Step, ...] = (
         does="compute features, clean and with noise",
         sections=("windows", "features", "augmentation", "seed"),
         reads=("validate",),
-        code=(*_DOOR, *_COHORT, *_SCIENCE, "training/core/noise.py", "training/use_cases/features.py"),
+        code=(
+            "apps/steps/features.py",
+            *_DOOR,
+            *_COHORT,
+            *_SCIENCE,
+            "training/core/noise.py",
+            "training/use_cases/features.py",
+        ),
+        each="shard",
     ),
     Step(
         name="train",
-        does="fit, calibrate and choose the threshold",
+        does="fit the networks",
         sections=(
+            "balance",
             "dataset",
             "windows",
             "features",
@@ -71,11 +89,11 @@ STEPS: tuple[Step, ...] = (
             "network",
             "split",
             "training",
-            "calibration",
             "seed",
         ),
         reads=("validate", "features"),
         code=(
+            "apps/steps/train.py",
             *_DOOR,
             *_COHORT,
             *_SCIENCE,
@@ -85,29 +103,57 @@ STEPS: tuple[Step, ...] = (
             "training/core/fit.py",
             "training/use_cases/train.py",
         ),
-        per_fold=True,
+        each="part",
+    ),
+    Step(
+        name="ensemble",
+        does="join the networks, calibrate, choose the threshold",
+        sections=("calibration", "dataset", "split", "seed"),
+        reads=("validate", "train"),
+        code=(
+            "apps/steps/ensemble.py",
+            *_DOOR,
+            *_COHORT,
+            *_SCIENCE,
+            *_CONFIG,
+            "training/core/calibration.py",
+            "training/core/figures.py",
+            "training/core/fit.py",
+            "training/use_cases/train.py",
+        ),
+        each="fold",
     ),
     Step(
         name="evaluate",
         does="score people the model never saw",
-        sections=("split", "evaluation", "seed"),
-        reads=("validate", "train"),
-        code=(*_DOOR, *_COHORT, *_SCIENCE, *_CONFIG, *_FIGURES, *_REPORT),
+        sections=("balance", "battery", "evaluation", "split", "seed"),
+        reads=("validate", "ensemble"),
+        code=("apps/steps/evaluate.py", *_DOOR, *_COHORT, *_SCIENCE, *_CONFIG, *_FIGURES, *_REPORT),
     ),
     Step(
         name="cross-validate",
         does="pool the scores of all held-out folds",
-        sections=("split", "evaluation", "seed"),
-        reads=("validate", "train@*"),
-        code=(*_DOOR, *_COHORT, *_SCIENCE, *_CONFIG, *_FIGURES, *_REPORT, "training/use_cases/baseline.py"),
+        sections=("balance", "battery", "evaluation", "split", "seed"),
+        reads=("validate", "ensemble@*"),
+        code=(
+            "apps/steps/cross_validate.py",
+            *_DOOR,
+            *_COHORT,
+            *_SCIENCE,
+            *_CONFIG,
+            *_FIGURES,
+            *_REPORT,
+            "training/use_cases/baseline.py",
+        ),
     ),
     Step(
         name="publish",
         does="log and register the model",
         sections=("publication",),
-        reads=("validate", "train", "evaluate"),
+        reads=("validate", "ensemble", "evaluate"),
         outside=("registry",),
         code=(
+            "apps/steps/publish.py",
             *_DOOR,
             *_SCIENCE,
             "training/ports.py",
@@ -130,7 +176,7 @@ def step_named(name: str) -> Step:
 
 @dataclass(frozen=True, kw_only=True)
 class Planned:
-    """A step of one run: `train@2` leaves fold 2 out; `train`, which makes the published model, fold 0."""
+    """One piece of a run: `ensemble@2` leaves fold 2 out; `ensemble`, which is the published model, fold 0."""
 
     label: str
     step: Step
@@ -138,27 +184,46 @@ class Planned:
     after: tuple[str, ...]
 
 
-def plan(*, folds: int, cross_validate: bool) -> tuple[Planned, ...]:
+def plan(*, folds: int, cross_validate: bool, shards: int = 1, parts: int = 1) -> tuple[Planned, ...]:
     """The steps of a run in an order that can be executed from left to right.
 
     The model that is shown leaves fold 0 out. With `cross_validate` the other folds are trained too, and the
-    pooled figure is made before publishing, so that it travels with the model.
+    pooled figure is made before publishing, so that it travels with the model. Features are computed in `shards`
+    pieces and the members of an ensemble in `parts`, side by side where there is room.
     """
-    labels = {"train": "train"} | ({f"train@{fold}": "train" for fold in range(1, folds)} if cross_validate else {})
-    planned = []
+    fold_count = folds if cross_validate else 1
+    planned: list[Planned] = []
     for step in STEPS:
         if step.name == "cross-validate" and not cross_validate:
             continue
-        for label in [label for label, name in labels.items() if name == step.name] or [step.name]:
-            fold = int(label.partition("@")[2] or 0)
-            after = tuple(one for name in step.reads for one in _expand(name, labels))
-            if step.name == "publish" and cross_validate:
-                after += ("cross-validate",)
-            planned.append(
-                Planned(label=label, step=step, parameters={"fold": fold} if step.per_fold else {}, after=after)
-            )
+        for parameters in _pieces(step, folds=fold_count, shards=shards, parts=parts):
+            after = tuple(one.label for one in planned if _feeds(one, step, parameters))
+            planned.append(Planned(label=_label(step, parameters), step=step, parameters=parameters, after=after))
     return tuple(planned)
 
 
-def _expand(name: str, labels: Mapping[str, str]) -> tuple[str, ...]:
-    return tuple(labels) if name == "train@*" else (name,)
+def _pieces(step: Step, *, folds: int, shards: int, parts: int) -> list[dict[str, int]]:
+    if step.each == "shard":
+        return [{"shard": shard, "shards": shards} for shard in range(shards)]
+    if step.each == "part":
+        return [{"fold": fold, "part": part, "parts": parts} for fold in range(folds) for part in range(parts)]
+    return [{"fold": fold} for fold in range(folds)] if step.each == "fold" else [{}]
+
+
+def _label(step: Step, parameters: Mapping[str, int]) -> str:
+    """The plain name where there is one piece, so that a run of one fold and one of five share their work."""
+    if step.each == "part":
+        fold, part, parts = (parameters[name] for name in ("fold", "part", "parts"))
+        return f"train@{fold}.{part}" if parts > 1 else f"train@{fold}" if fold else "train"
+    number = parameters.get("shard", parameters.get("fold", 0))
+    return f"{step.name}@{number}" if number or parameters.get("shards", 1) > 1 else step.name
+
+
+def _feeds(one: Planned, step: Step, parameters: Mapping[str, int]) -> bool:
+    if f"{one.step.name}@*" in step.reads:
+        return True
+    if one.step.name == "cross-validate":
+        return step.name == "publish"
+    return one.step.name in step.reads and one.parameters.get("fold", 0) == parameters.get("fold", 0) * (
+        "fold" in one.parameters
+    )

@@ -163,8 +163,20 @@ def test_the_plan_runs_from_left_to_right() -> None:
             assert set(planned.after) <= seen
             seen.add(planned.label)
     assert [one.label for one in plan(folds=3, cross_validate=True)] == [
-        "validate", "features", "train", "train@1", "train@2", "evaluate", "cross-validate", "publish",
+        "validate", "features", "train", "train@1", "train@2", "ensemble", "ensemble@1", "ensemble@2", "evaluate",
+        "cross-validate", "publish",
     ]  # fmt: skip
+
+
+def test_pieces_feed_the_pieces_of_their_own_fold() -> None:
+    after = {one.label: set(one.after) for one in plan(folds=2, cross_validate=True, shards=2, parts=2)}
+
+    assert after["train@1.0"] == {"validate", "features@0", "features@1"}
+    assert after["ensemble"] == {"validate", "train@0.0", "train@0.1"}
+    assert after["ensemble@1"] == {"validate", "train@1.0", "train@1.1"}
+    assert after["evaluate"] == {"validate", "ensemble"}
+    assert after["cross-validate"] == {"validate", "ensemble", "ensemble@1"}
+    assert after["publish"] == {"validate", "ensemble", "evaluate", "cross-validate"}
 
 
 def test_every_step_names_code_that_exists() -> None:
@@ -175,5 +187,5 @@ def test_every_step_names_code_that_exists() -> None:
 
 
 def test_an_unknown_step_tells_those_that_exist() -> None:
-    with pytest.raises(NotFound, match="validate, features, train, evaluate, cross-validate, publish"):
+    with pytest.raises(NotFound, match="validate, features, train, ensemble, evaluate, cross-validate, publish"):
         step_named("fit")

@@ -99,6 +99,9 @@ def test_steps_run_as_processes_and_a_second_run_starts_none(tmp_path: Path) -> 
         "train",
         "train@1",
         "train@2",
+        "ensemble",
+        "ensemble@1",
+        "ensemble@2",
         "evaluate",
         "cross-validate",
         "publish",
@@ -115,7 +118,14 @@ def test_from_a_step_on_everything_is_done_again(tmp_path: Path) -> None:
 
     run(tmp_path, heard, first="evaluate")
 
-    assert heard.done == {"validate": True, "features": True, "train": True, "evaluate": False, "publish": False}
+    assert heard.done == {
+        "validate": True,
+        "features": True,
+        "train": True,
+        "ensemble": True,
+        "evaluate": False,
+        "publish": False,
+    }
 
 
 def test_a_refusal_comes_through_with_all_its_problems(tmp_path: Path) -> None:
@@ -132,7 +142,14 @@ def test_a_killed_process_is_told_with_its_last_words_and_the_next_run_goes_on_f
         run(tmp_path, Heard(), fault="train:die")
     run(tmp_path, heard)
 
-    assert heard.done == {"validate": True, "features": True, "train": False, "evaluate": False, "publish": False}
+    assert heard.done == {
+        "validate": True,
+        "features": True,
+        "train": False,
+        "ensemble": False,
+        "evaluate": False,
+        "publish": False,
+    }
 
 
 def test_an_interrupt_ends_the_processes(tmp_path: Path) -> None:

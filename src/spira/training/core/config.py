@@ -10,6 +10,8 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from spira.kernel.errors import InvalidInput, NotFound, Problem
+from spira.training.core.balance import BalanceConfig
+from spira.training.core.battery import BatteryConfig
 from spira.training.core.dataset import DatasetConfig
 from spira.training.core.noise import AugmentationConfig
 from spira.training.core.strict_json import Document, parse
@@ -27,10 +29,16 @@ class _Section(BaseModel):
 class SplitConfig(_Section):
     """Who is held out. People, never recordings, are divided."""
 
+    kind: Literal["folds", "holdout", "leave-one-site-out"] = "folds"
+    """`folds`: those of the manifest, else `folds` of equal size; `holdout`: one test side of `test_share`;
+    `leave-one-site-out`: a fold per site."""
     folds: int = Field(default=5, ge=2, le=100)
     """Number of folds that are made where the manifest has none; each is held out once by cross-validation."""
-    validation_share: float = Field(default=0.2, gt=0.0, lt=0.9)
-    """Share of the remaining people of each class that choose the epoch, the calibration and the threshold."""
+    test_share: float = Field(default=0.2, gt=0.0, lt=0.9)
+    """Share of each class that `holdout` holds out."""
+    validation_share: float = Field(default=0.2, gt=0.0, le=0.5)
+    """Share of the remaining people of each class that choose a member's epoch. The members of an ensemble take
+    different people, so that calibration and threshold see them all, each scored by a member that did not fit them."""
 
 
 class OptimisationConfig(_Section):
@@ -56,6 +64,14 @@ class OptimisationConfig(_Section):
     """SpecAugment: stripes of up to so many frames are replaced by the window's mean."""
     bin_masks: int = Field(default=0, ge=0, le=16)
     bin_mask_bins: int = Field(default=0, ge=0)
+    class_balance: Literal["none", "sampler", "loss"] = "none"
+    """`sampler` draws recordings so that both classes are as frequent; `loss` weights their losses instead."""
+    clip_norm: float | None = Field(default=None, gt=0.0)
+    """Longest gradient, by its norm; null: any."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """`auto`: the GPU where there is one. Equal bits are promised on the CPU only."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """`bfloat16`: mixed precision, on a GPU only."""
     threads: int = Field(default=1, ge=1, le=64)
     """CPU threads of torch. Sums depend on it in the last bits, so it is part of the configuration."""
 
@@ -79,6 +95,11 @@ class CalibrationConfig(_Section):
     """`platt` fits temperature and bias, `temperature` the temperature alone."""
     threshold: Literal["fixed", "max-uar"] = "max-uar"
     fixed_threshold: float = Field(default=0.5, ge=0.0, le=1.0)
+    max_error: float | None = Field(default=None, gt=0.0, lt=0.5)
+    """Stated risk: scores around the threshold are inconclusive, so far that at most this share of the others is
+    wrong among the validation people of either class; null: no score is inconclusive."""
+    max_inconclusive: float = Field(default=0.3, ge=0.0, lt=1.0)
+    """Largest share of people whom the band may leave without an answer; the risk then stays above `max_error`."""
 
 
 class EvaluationConfig(_Section):
@@ -96,6 +117,8 @@ class PublicationConfig(_Section):
     model_name: str = Field(default="", pattern=r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)?$")
     """Empty: the name of the preset or of the configuration's file."""
     alias: Literal["challenger"] = "challenger"
+    refuse_failed: bool = True
+    """Whether a model with a failed gate is kept out of the registry."""
 
 
 class TrainingConfig(_Section):
@@ -110,6 +133,8 @@ class TrainingConfig(_Section):
     split: SplitConfig = SplitConfig()
     training: OptimisationConfig = OptimisationConfig()
     calibration: CalibrationConfig = CalibrationConfig()
+    balance: BalanceConfig = BalanceConfig()
+    battery: BatteryConfig = BatteryConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     publication: PublicationConfig = PublicationConfig()
 
