@@ -22,7 +22,7 @@ OPTIONAL = (
     "recording_id", "task", "sex", "age", "site", "device", "mask", "cause", "collected_at", "label_source", "fold",
     "matched_pair",
 )  # fmt: skip
-_ALIASES = {"participant_id": ("speaker_id",)}
+_ALIASES = {"participant_id": ("speaker_id",), "group": ("freesound_group",)}
 _AGE_BANDS = ((40.0, "<40"), (60.0, "40-59"), (float("inf"), "60+"))
 _WHOLE = re.compile(r"(-?\d{1,9})(?:\.0*)?")
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
-from typing import Literal, Self
+from typing import Literal, Protocol, Self, TypeVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -13,6 +14,23 @@ from spira.voice.decode import FloatArray
 _QUIET = 1e-4
 """A noise excerpt whose peak lies below this (-80 dBFS) is silence and is drawn again."""
 _DRAWS = 8
+_EVALUATION_SHARE = 0.33
+"""Of the groups of noise, how many the fit never hears."""
+
+
+class Grouped(Protocol):
+    """A noise recording, as its manifest tells it."""
+
+    @property
+    def group(self) -> str:
+        """Clips of one source share it; empty where nothing is known."""
+        ...
+
+    @property
+    def sha256(self) -> str: ...
+
+
+_Clip = TypeVar("_Clip", bound=Grouped)
 
 
 class AugmentationConfig(BaseModel):
@@ -59,6 +77,34 @@ def add_noise(
         excerpt = _excerpt(bank, len(clip), random)
         noisy += excerpt * _gain(clip, excerpt, config, random)
     return np.clip(noisy, -1.0, 1.0).astype(np.float32)
+
+
+def noise_sides(clips: Sequence[_Clip]) -> tuple[tuple[_Clip, ...], tuple[_Clip, ...]]:
+    """The clips that the fit may use, and those that only the evaluation hears: no group is on both sides.
+
+    A group's side is a hash of its name (of the clip's bytes where it has none), so that it stays there when clips
+    come and go; where all fall on one side, the group next to the other side moves. Fewer than two groups are all the
+    fit's.
+    """
+    places = {_group(one): _place(_group(one)) for one in clips}
+    held = {name for name, place in places.items() if place < _EVALUATION_SHARE}
+    if len(places) < 2:
+        held = set()
+    elif not held:
+        held = {min(places, key=places.__getitem__)}
+    elif len(held) == len(places):
+        held.remove(max(places, key=places.__getitem__))
+    training = tuple(one for one in clips if _group(one) not in held)
+    return training, tuple(one for one in clips if _group(one) in held)
+
+
+def _group(clip: Grouped) -> str:
+    return f"group {clip.group}" if clip.group else f"clip {clip.sha256}"
+
+
+def _place(name: str) -> float:
+    """Even over [0, 1)."""
+    return int(hashlib.sha256(name.encode()).hexdigest()[:8], 16) / 2**32
 
 
 def generated_bank(*, seed: int, clips: int = 8, samples: int = 80_000) -> list[FloatArray]:
