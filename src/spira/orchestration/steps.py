@@ -35,7 +35,7 @@ class Step:
 
 _KERNEL = ("apps/steps/bench.py", "kernel/errors.py", "kernel/ids.py", "kernel/messages.py")
 _DOOR = (*_KERNEL, "voice/containers.py", "voice/decode.py", "voice/quality.py", "training/core/dataset.py")
-_COHORT = ("training/core/cohort.py", "training/ports.py")
+_COHORT = ("training/core/cohort.py", "training/core/splitters.py", "training/ports.py")
 _SCIENCE = (*_KERNEL, "voice")
 _CONFIG = (
     "training/core/balance.py",

@@ -29,7 +29,13 @@ def cross_validate(bench: Workbench, settings: TrainingSettings) -> None:  # noq
         one = score(model, cohort, sides.test, recordings=recordings, tell=tell)
         by_fold.append({"fold": label, **metrics(one, model="", config=config.evaluation)})
         scored += one
-    fold_of = folds_of(cohort, folds=config.split.folds, seed=config.seed)
+    fold_of = folds_of(
+        cohort,
+        folds=config.split.folds,
+        seed=config.seed,
+        kind=config.split.kind,
+        test_share=config.split.test_share,
+    )
     tell = teller(bench, before=len(scored), total=total)
     plain = baseline_scores(cohort, fold_of, recordings=recordings, tell=tell)
     found = metrics(scored, model="", config=config.evaluation) | {

@@ -12,7 +12,7 @@ from spira.apps.steps.bench import MODEL_FILES, cohort_of, config_of, labels_of,
 from spira.apps.training_settings import TrainingSettings
 from spira.kernel.errors import NotFound
 from spira.orchestration.contract import Workbench
-from spira.training.core.cohort import fold_numbers, split
+from spira.training.core.cohort import held_out, split
 
 
 def train(bench: Workbench, settings: TrainingSettings) -> None:  # noqa: ARG001 - every body takes them
@@ -20,13 +20,15 @@ def train(bench: Workbench, settings: TrainingSettings) -> None:  # noqa: ARG001
     from spira.training.use_cases.train import train as fit
 
     config, cohort = config_of(bench), cohort_of(bench)
-    fold = fold_numbers(cohort, folds=config.split.folds)[bench.parameters["fold"]]
+    fold = held_out(cohort, bench.parameters["fold"], folds=config.split.folds, kind=config.split.kind)
     sides = split(
         cohort,
         fold=fold,
         folds=config.split.folds,
         validation_share=config.split.validation_share,
         seed=config.seed,
+        kind=config.split.kind,
+        test_share=config.split.test_share,
     )
     fitted = fit(
         cohort,

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from spira.kernel.errors import InvalidInput, Problem
 from spira.training.core.dataset import CLASS_NAMES, Label
+from spira.training.core.splitters import Kind, Person, divide, numbers
 
 
 class _Value(BaseModel):
@@ -30,6 +31,8 @@ class Recording(_Value):
     matched_pair: int | None
     age: float | None
     facets: dict[str, str]
+    shortcuts: dict[str, float | list[float]] = {}
+    """What tells channel and room rather than health, measured on the samples: level, length, zeros, bandwidth, …"""
 
 
 class NoiseClip(_Value):
@@ -60,26 +63,58 @@ class Split(_Value):
     test: tuple[int, ...]
 
 
-def folds_of(cohort: Cohort, *, folds: int, seed: int) -> dict[str, int]:
-    """Each participant's fold: the manifest's where it has folds, else dealt at random, evenly within each class."""
-    given = {one.participant: one.fold for one in cohort.recordings if one.fold is not None}
-    return given or {
-        name: n % folds for people in _shuffled(cohort.participants(), seed) for n, name in enumerate(people)
-    }
+def people_of(cohort: Cohort) -> list[Person]:
+    """Everybody once, with what decides about the side."""
+    recordings: dict[str, list[Recording]] = defaultdict(list)
+    for one in cohort.recordings:
+        recordings[one.participant].append(one)
+    return [
+        Person(
+            name=name,
+            label=own[0].label,
+            fold=own[0].fold,
+            sites=frozenset(one.facets.get("site", "") for one in own),
+            pair=own[0].matched_pair,
+        )
+        for name, own in sorted(recordings.items())
+    ]
 
 
-def fold_numbers(cohort: Cohort, *, folds: int) -> tuple[int, ...]:
-    """The folds that exist; fold 0 is left out by the model that is shown."""
-    given = sorted({one.fold for one in cohort.recordings if one.fold is not None})
-    return tuple(given) or tuple(range(folds))
+def folds_of(cohort: Cohort, *, folds: int, seed: int, kind: Kind = "folds", test_share: float = 0.2) -> dict[str, int]:
+    """Each participant's fold, as `splitters.divide` gives it."""
+    return divide(people_of(cohort), kind=kind, folds=folds, test_share=test_share, seed=seed)
 
 
-def split(cohort: Cohort, *, fold: int, folds: int, validation_share: float, seed: int) -> Split:
+def fold_numbers(cohort: Cohort, *, folds: int, kind: Kind = "folds") -> tuple[int, ...]:
+    """The folds that exist; the first is left out by the model that is shown."""
+    return numbers(people_of(cohort), kind=kind, folds=folds)
+
+
+def held_out(cohort: Cohort, position: int, *, folds: int, kind: Kind = "folds") -> int:
+    """The number of the fold at `position`; raises InvalidInput when it lost all its people since it was planned."""
+    there = fold_numbers(cohort, folds=folds, kind=kind)
+    if position < len(there):
+        return there[position]
+    what = f"fold {position} was planned, after the check there are {len(there)}"
+    hint = "all rows of a fold or site were dropped: mend them, or take those rows out of the manifest"
+    raise InvalidInput.of([Problem(where="split", what=what, hint=hint)])
+
+
+def split(
+    cohort: Cohort,
+    *,
+    fold: int,
+    folds: int,
+    validation_share: float,
+    seed: int,
+    kind: Kind = "folds",
+    test_share: float = 0.2,
+) -> Split:
     """People of `fold` are the test; of the others, a stratified part of `validation_share` is for validation.
 
     Raises InvalidInput when a side would lack one of the classes.
     """
-    fold_of = folds_of(cohort, folds=folds, seed=seed)
+    fold_of = folds_of(cohort, folds=folds, seed=seed, kind=kind, test_share=test_share)
     rest = {name: label for name, label in cohort.participants().items() if fold_of[name] != fold}
     validation: set[str] = set()
     for people in _shuffled(rest, seed + 1 + fold):
