@@ -16,15 +16,17 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-from collections.abc import Callable, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 import spira
-from spira.infra.objects.port import Objects, StoredObject
+from spira.infra.objects.port import Objects, ObjectsAsFiles, StoredObject
 from spira.kernel.clock import to_text, utc_now
 from spira.kernel.errors import Conflict, InvalidInput, NotFound, Problem
 from spira.kernel.ids import new_id, sha256_hex, sha256_of_stream
@@ -129,16 +131,33 @@ class Workbench:
         self.scratch = f"{address.prefix}/scratch"
         self.attempt = f"{address.prefix}/attempts/{new_id()}"
         self.outputs: dict[str, Artifact] = {}
+        self._fetched: tempfile.TemporaryDirectory[str] | None = None
 
     def read(self, step: str, output: str) -> bytes:
         """An input's bytes; raises NotFound, and Conflict when they are not the ones that the manifest names."""
-        artifact = self.inputs[step].outputs.get(output)
-        if artifact is None:
-            raise NotFound(f"step {step!r} has no output {output!r}")
+        artifact = self._artifact(step, output)
         data = self.objects.get(artifact.key)
         if sha256_hex(data) != artifact.sha256:
-            raise Conflict(f"output {output!r} of step {step!r} changed after it was written; run the step again")
+            raise _changed(step, output)
         return data
+
+    def fetch(self, step: str, output: str) -> Path:
+        """An input as a file of this machine, for what is better mapped than held; raises what `read` raises.
+
+        It is streamed into a folder of this process, which goes with the step, and checked on the way. Where the store
+        keeps objects as files, its own file is checked and given: to be read only.
+        """
+        artifact = self._artifact(step, output)
+        with self.objects.open(artifact.key) as stream:
+            if isinstance(self.objects, ObjectsAsFiles):
+                path, digest = self.objects.path(artifact.key), sha256_of_stream(_chunks(stream))
+            else:
+                path = self._fetched_folder() / artifact.key.replace("/", "_")
+                with path.open("wb") as file:
+                    digest = sha256_of_stream(_copied(_chunks(stream), file))
+        if digest != artifact.sha256:
+            raise _changed(step, output)
+        return path
 
     def write(self, name: str, data: bytes | Path) -> StoredObject:
         """Store an output; it counts once the manifest is there."""
@@ -148,6 +167,36 @@ class Workbench:
 
     def write_json(self, name: str, value: Any) -> StoredObject:
         return self.write(name, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False).encode())
+
+    def close(self) -> None:
+        """Lets the fetched files go."""
+        if self._fetched is not None:
+            self._fetched.cleanup()
+
+    def _artifact(self, step: str, output: str) -> Artifact:
+        artifact = self.inputs[step].outputs.get(output)
+        if artifact is None:
+            raise NotFound(f"step {step!r} has no output {output!r}")
+        return artifact
+
+    def _fetched_folder(self) -> Path:
+        if self._fetched is None:
+            self._fetched = tempfile.TemporaryDirectory(prefix="spira-step-")
+        return Path(self._fetched.name)
+
+
+def _changed(step: str, output: str) -> Conflict:
+    return Conflict(f"output {output!r} of step {step!r} changed after it was written; run the step again")
+
+
+def _chunks(stream: BinaryIO) -> Iterator[bytes]:
+    return iter(lambda: stream.read(_CHUNK), b"")
+
+
+def _copied(chunks: Iterator[bytes], file: BinaryIO) -> Iterator[bytes]:
+    for chunk in chunks:
+        file.write(chunk)
+        yield chunk
 
 
 Body = Callable[[Workbench], None]
@@ -173,7 +222,8 @@ def run_step(
         objects.delete(address.manifest_key)
     bench = Workbench(address=address, objects=objects, tell=tell, resume=resume)
     started_at = to_text(utc_now())
-    body(bench)
+    with closing(bench):
+        body(bench)
     manifest = _manifest(address, bench, started_at=started_at, image=image)
     return _settle(manifest, address, objects=objects, repaired=damaged)
 
@@ -253,7 +303,7 @@ def _damaged(manifest: Manifest, objects: Objects) -> tuple[str, ...]:
 def _is_whole(artifact: Artifact, objects: Objects) -> bool:
     try:
         with objects.open(artifact.key) as stream:
-            return sha256_of_stream(iter(lambda: stream.read(_CHUNK), b"")) == artifact.sha256
+            return sha256_of_stream(_chunks(stream)) == artifact.sha256
     except NotFound:
         return False
 

@@ -42,6 +42,14 @@ def writing(data: bytes, calls: list[str] | None = None) -> Body:
     return body
 
 
+class Remote:
+    """A store that has no files to give: the one below, through the role's own methods."""
+
+    def __init__(self, objects: FileObjects) -> None:
+        self.put, self.get, self.open = objects.put, objects.get, objects.open
+        self.stat, self.list, self.delete = objects.stat, objects.list, objects.delete
+
+
 def never(_: Workbench) -> None:
     raise AssertionError("the step was done already")
 
@@ -189,3 +197,37 @@ def test_every_step_names_code_that_exists() -> None:
 def test_an_unknown_step_tells_those_that_exist() -> None:
     with pytest.raises(NotFound, match="validate, features, train, ensemble, evaluate, cross-validate, publish"):
         step_named("fit")
+
+
+@pytest.mark.parametrize("remote", [False, True])
+def test_an_input_is_fetched_as_a_file_that_is_checked_and_goes_with_the_step(
+    objects: FileObjects, remote: bool
+) -> None:
+    data = bytes(range(256)) * 9000  # more than one piece of the stream
+    first = run_step(count(), writing(data), objects=objects)
+    request = Request(step=SUM, config=CONFIG, inputs={"validate": first.manifest_key})
+    seen: list[Path] = []
+
+    def body(bench: Workbench) -> None:
+        seen.append(bench.fetch("validate", "out.bin"))
+        assert seen[0].read_bytes() == data
+        with pytest.raises(NotFound, match="no output 'other'"):
+            bench.fetch("validate", "other")
+
+    run_step(request, body, objects=Remote(objects) if remote else objects)
+
+    assert seen[0].exists() is not remote
+    assert objects.get(first.manifest.outputs["out.bin"].key) == data
+
+
+@pytest.mark.parametrize("remote", [False, True])
+def test_a_fetched_input_that_changed_is_told_and_nothing_stays(objects: FileObjects, remote: bool) -> None:
+    first = run_step(count(), writing(b"x"), objects=objects)
+    objects.put(first.manifest.outputs["out.bin"].key, b"y")
+    request = Request(step=SUM, config=CONFIG, inputs={"validate": first.manifest_key})
+
+    def body(bench: Workbench) -> None:
+        bench.fetch("validate", "out.bin")
+
+    with pytest.raises(Conflict, match=r"'out\.bin' of step 'validate' changed"):
+        run_step(request, body, objects=Remote(objects) if remote else objects)

@@ -74,6 +74,9 @@ class FileObjects:
                     break
                 folder.rmdir()
 
+    def path(self, key: str) -> Path:
+        return self._path(key)
+
     def _path(self, key: str) -> Path:
         return self._root / check_key(key)
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Protocol, runtime_checkable
 
 from spira.kernel.errors import InvalidInput, Problem
 
@@ -64,6 +64,15 @@ class Objects(Protocol):
 
     def delete(self, key: str) -> None:
         """After this the key does not exist; deleting nothing is no error."""
+        ...
+
+
+@runtime_checkable
+class ObjectsAsFiles(Protocol):
+    """What a store has besides when its objects are files of this machine."""
+
+    def path(self, key: str) -> Path:
+        """Where the object lies, or would lie; the file is the store's, to be read only."""
         ...
 
 
