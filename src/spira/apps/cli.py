@@ -39,6 +39,9 @@ COMMANDS = {
     "train": Command("spira.apps.training_commands:train_app", "Train, evaluate and register a model, step by step."),
     "evaluate": Command("spira.apps.training_commands:evaluate_app", "Evaluate a model on a manifest."),
     "step": Command("spira.apps.training_commands:step_app", "Run one training step, as a pod does."),
+    "prepare": Command(
+        "spira.apps.prepare_command:prepare_app", "Turn a training run's form into its plan, as a pod does."
+    ),
     "predict": Command("spira.apps.training_commands:predict_app", "Score recordings with a model, locally."),
     "models": Command("spira.apps.models_commands:models_app", "Look into the model registry."),
     "serve": Command("spira.apps.serving_commands:serve_app", "Run an HTTP API."),

@@ -108,9 +108,10 @@ def step(
     """Run one step: its configuration and inputs come from the environment, as in a pod.
 
     SPIRA_STEP_CONFIG (object key), SPIRA_STEP_INPUTS and SPIRA_STEP_OUTSIDE (JSON), SPIRA_STEP_PARAMETERS (JSON),
-    SPIRA_STEP_RESUME, SPIRA_STEP_FORCE, SPIRA_STEP_PROGRESS_FD; stores as everywhere. Prints the manifest's key.
+    SPIRA_STEP_RESUME, SPIRA_STEP_FORCE, SPIRA_STEP_PROGRESS_FD, SPIRA_STEP_RECEIPT (object key); stores as everywhere.
+    Prints the manifest's key. `prepare` makes the plan of a run, see `spira prepare --help`.
     """
-    from spira.apps.training_process import run_step_process
+    from spira.apps.pod_process import run_pod_process
 
-    told: dict[str, Any] = run_step_process(name)
+    told: dict[str, Any] = run_pod_process(name)
     typer.echo(json.dumps(told))

@@ -46,9 +46,14 @@ def outside_manifest(location: str, *, columns: dict[str, str], recordings: Loca
 
 
 def outside_inputs(
-    settings: TrainingSettings, config: DatasetConfig, *, manifest: str, noise: str | None
+    settings: TrainingSettings,
+    config: DatasetConfig,
+    *,
+    manifest: str,
+    noise: str | None,
+    evaluation: str | None = None,
 ) -> dict[str, Outside]:
-    """Everything that a run takes from outside the object store."""
+    """Everything that a run takes from outside the object store; `evaluation` is the frozen data set."""
     recordings = LocatedRecordings()
     outside = {
         "dataset": outside_manifest(location_of(manifest), columns=config.columns, recordings=recordings),
@@ -58,6 +63,9 @@ def outside_inputs(
     if noise is not None:
         columns = config.noise_columns
         outside["noise"] = outside_manifest(location_of(noise), columns=columns, recordings=recordings)
+    if evaluation is not None:
+        found = outside_manifest(location_of(evaluation), columns=config.columns, recordings=recordings)
+        outside["evaluation"] = found
     return outside
 
 

@@ -1,4 +1,4 @@
-"""One step in this process, told by the environment, telling a runner how far it is."""
+"""One step in this process, told by the environment, telling a runner how far it is and leaving a receipt."""
 
 from __future__ import annotations
 
@@ -8,36 +8,37 @@ import sys
 import time
 from typing import Any
 
-from pydantic import ValidationError
-
-from spira.apps.steps.bodies import body_of
+from spira.apps.receipts import settings_of, with_receipt
 from spira.apps.training_settings import StepSettings
-from spira.infra.stores import open_objects
-from spira.kernel.errors import InvalidInput, Problem, SpiraError
+from spira.apps.training_told import told_of
+from spira.infra.objects.port import Objects
+from spira.kernel.errors import SpiraError
 from spira.orchestration.contract import Outside, Progress, Request, run_step
+from spira.orchestration.receipts import Receipt, refusal_of
 from spira.orchestration.steps import step_named
 
 _TOLD_EVERY_S = 0.1
+_LOGGED_EVERY_S = 15.0
 
 
 def run_step_process(name: str) -> dict[str, Any]:
     """The outcome as JSON values; also written to the progress descriptor, like an error's parts."""
-    settings = _settings()
+    settings = settings_of(StepSettings)
     voice = _Voice(settings.step_progress_fd)
     try:
-        told = _run(name, settings, voice)
+        receipt = with_receipt(settings, name, lambda objects: _run(name, settings, voice, objects))
     except SpiraError as error:
-        problems = error.problems if isinstance(error, InvalidInput) else ()
-        voice.say(
-            {"error": type(error).__name__, "message": str(error), "problems": [one.as_dict() for one in problems]}
-        )
+        refusal = refusal_of(error, label=name)
+        voice.say({"error": refusal.error, "message": refusal.message, "problems": list(refusal.problems)})
         raise
+    told = receipt.model_dump(mode="json", include={"manifest", "reused", "repaired"})
     voice.say(told)
     return told
 
 
-def _run(name: str, settings: StepSettings, voice: _Voice) -> dict[str, Any]:
-    objects = open_objects(settings.objects_url)
+def _run(name: str, settings: StepSettings, voice: _Voice, objects: Objects) -> Receipt:
+    from spira.apps.steps.bodies import body_of
+
     request = Request(
         step=step_named(name),
         config=json.loads(objects.get(settings.step_config)),
@@ -54,38 +55,42 @@ def _run(name: str, settings: StepSettings, voice: _Voice) -> dict[str, Any]:
         force=settings.step_force,
         image=settings.image,
     )
-    return {"manifest": done.manifest_key, "reused": done.reused, "repaired": list(done.repaired)}
-
-
-def _settings() -> StepSettings:
-    try:
-        return StepSettings()
-    except ValidationError as error:
-        raise InvalidInput.of(
-            Problem(where=f"SPIRA_{'.'.join(map(str, one['loc'])).upper()}", what=one["msg"]) for one in error.errors()
-        ) from error
+    return Receipt(
+        label=name,
+        manifest=done.manifest_key,
+        reused=done.reused,
+        repaired=done.repaired,
+        told=told_of(done.manifest, objects=objects) if settings.step_receipt else {},
+    )
 
 
 class _Voice:
-    """JSON lines to the runner's pipe, or short lines for people; not more often than anybody can read."""
+    """JSON lines to the runner's pipe, a moving line for people, or now and then a line in a pod's log."""
 
     def __init__(self, descriptor: int | None) -> None:
         self._descriptor = descriptor
         self._last = 0.0
+        self._every_s = _LOGGED_EVERY_S if descriptor is None and not sys.stderr.isatty() else _TOLD_EVERY_S
 
     def progress(self, progress: Progress) -> None:
         now = time.monotonic()
-        if now - self._last < _TOLD_EVERY_S and progress.done < progress.total:
+        if now - self._last < self._every_s and progress.done < progress.total:
             return
         self._last = now
         self.say({"done": progress.done, "total": progress.total, "note": progress.note})
 
     def say(self, line: dict[str, Any]) -> None:
         if self._descriptor is None:
-            if "done" in line and sys.stderr.isatty():
-                sys.stderr.write(f"\r{line['done']}/{line['total']} {line['note']:<60}")
+            self._show(line)
             return
         try:
             os.write(self._descriptor, json.dumps(line).encode() + b"\n")
         except BrokenPipeError:
             sys.exit("the runner is gone; this step ends, its checkpoint stays")
+
+    def _show(self, line: dict[str, Any]) -> None:
+        if "done" not in line:
+            return
+        text = f"{line['done']}/{line['total']} {line['note']}"
+        sys.stderr.write(f"\r{text:<70}" if sys.stderr.isatty() else f"{text}\n")
+        sys.stderr.flush()

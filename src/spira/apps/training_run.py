@@ -45,14 +45,14 @@ class TrainRequest:
 
 def run_training(request: TrainRequest) -> dict[str, Any]:
     """Everything from the manifest to the registry; gives the figures of record and where things lie."""
-    config = _config(request)
+    config = config_of_request(request)
     if request.first is not None:
         step_named(request.first)
     settings = in_workspace(request.workspace)
     outside = outside_inputs(settings, config.dataset, manifest=request.manifest, noise=request.noise)
     objects = open_objects(settings.objects_url)
     run = Run(
-        steps=plan(folds=_folds(request.manifest, config), cross_validate=request.cross_validate),
+        steps=plan(folds=folds_of_manifest(request.manifest, config), cross_validate=request.cross_validate),
         config=config.model_dump(mode="json"),
         outside=outside,
         environment=environment_of(settings),
@@ -132,7 +132,8 @@ def _audio(file: str) -> bytes:
         raise InvalidInput.of([Problem(where=file, what=f"can't be read: {error.strerror}")]) from error
 
 
-def _config(request: TrainRequest) -> TrainingConfig:
+def config_of_request(request: TrainRequest) -> TrainingConfig:
+    """Preset or file with its overrides, and the model's name; raises InvalidInput and NotFound."""
     if request.preset is not None and request.config is not None:
         raise InvalidInput.of([Problem(where="--preset, --config", what="exclude each other", hint="give one")])
     if request.config is not None:
@@ -150,7 +151,7 @@ def _config(request: TrainRequest) -> TrainingConfig:
     return config.model_copy(update={"publication": checked})
 
 
-def _folds(manifest: str, config: TrainingConfig) -> int:
+def folds_of_manifest(manifest: str, config: TrainingConfig) -> int:
     """How many folds there are: the manifest's, or as many as the configuration says."""
     rows, _ = read_rows(read_table(location_of(manifest), LocatedRecordings()), config.dataset)
     return len({row.fold for row in rows if row.fold is not None}) or config.split.folds

@@ -21,9 +21,17 @@ class TrainingSettings(StoreSettings):
 
     pseudonym_key: SecretStr = Field(default=SecretStr(""), description="64 hexadecimal digits; keys the pseudonyms")
     image: str = Field(default="", description="digest of the container image, kept in every step's manifest")
+    checkpoint_every_s: float = Field(default=30.0, ge=0.0, description="seconds between two checkpoints of a fit")
 
 
-class StepSettings(TrainingSettings):
+class ReceiptSettings(TrainingSettings):
+    """Where a process that a run started says what came of it."""
+
+    step_receipt: str = Field(default="", description="object key of the receipt that is written at the end")
+    step_label: str = Field(default="", description="how the run calls this piece; empty: the step's name")
+
+
+class StepSettings(ReceiptSettings):
     """What a step's process is told, beside the stores."""
 
     step_config: str = Field(description="object key of the training configuration")
