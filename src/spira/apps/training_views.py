@@ -16,7 +16,7 @@ from spira.orchestration.steps import Planned
 from spira.training.adapters.report import estimate
 from spira.training.ports import Tell
 
-_SIGNS = {"pass": "[green]pass[/]", "fail": "[red]fail[/]", "skip": "[dim]skip[/]"}
+_SIGNS = {"PASS": "[green]PASS[/]", "FAIL": "[red]FAIL[/]", "NOT ENOUGH DATA": "[yellow]NOT ENOUGH DATA[/]"}
 
 
 class ProgressWatcher:

@@ -34,17 +34,42 @@ class Step:
 
 
 _KERNEL = ("apps/steps/bench.py", "kernel/errors.py", "kernel/ids.py", "kernel/messages.py")
-_DOOR = (*_KERNEL, "voice/containers.py", "voice/decode.py", "voice/quality.py", "training/core/dataset.py")
+_DOOR = (
+    *_KERNEL,
+    "voice/containers.py",
+    "voice/decode.py",
+    "voice/quality.py",
+    "training/core/dataset.py",
+    "training/core/drift.py",
+    "training/core/verdicts.py",
+)
 _COHORT = ("training/core/cohort.py", "training/core/splitters.py", "training/ports.py")
 _SCIENCE = (*_KERNEL, "voice")
 _CONFIG = (
     "training/core/balance.py",
     "training/core/battery.py",
     "training/core/config.py",
+    "training/core/evaluation.py",
     "training/core/noise.py",
     "training/core/strict_json.py",
 )
-_FIGURES = ("training/core/figures.py", "training/use_cases/evaluate.py")
+_MEASURES = (
+    "training/core/bootstrap.py",
+    "training/core/discrimination.py",
+    "training/core/figures.py",
+    "training/core/reliability.py",
+)
+_FIT = (*_MEASURES, "training/core/calibration.py", "training/core/member.py")
+_EVIDENCE = (
+    *_MEASURES,
+    "training/core/comparison.py",
+    "training/core/evidence.py",
+    "training/core/gates.py",
+    "training/core/plain.py",
+    "training/core/slices.py",
+    "training/use_cases/baseline.py",
+    "training/use_cases/evaluate.py",
+)
 _REPORT = ("training/adapters/plots.py", "training/adapters/report.py")
 
 STEPS: tuple[Step, ...] = (
@@ -80,8 +105,31 @@ STEPS: tuple[Step, ...] = (
     Step(
         name="train",
         does="fit the networks",
+        sections=("balance", "augmentation", "network", "split", "training", "seed"),
+        reads=("validate", "features"),
+        code=(
+            "apps/steps/train.py",
+            *_DOOR,
+            *_COHORT,
+            *_SCIENCE,
+            *_CONFIG,
+            *_FIT,
+            "training/core/compute.py",
+            "training/core/fit.py",
+            "training/core/objective.py",
+            "training/core/ranks.py",
+            "training/use_cases/material.py",
+            "training/use_cases/shards.py",
+            "training/use_cases/train.py",
+        ),
+        each="part",
+    ),
+    Step(
+        name="ensemble",
+        does="join the networks, calibrate, choose the threshold",
         sections=(
             "balance",
+            "calibration",
             "dataset",
             "windows",
             "features",
@@ -91,24 +139,6 @@ STEPS: tuple[Step, ...] = (
             "training",
             "seed",
         ),
-        reads=("validate", "features"),
-        code=(
-            "apps/steps/train.py",
-            *_DOOR,
-            *_COHORT,
-            *_SCIENCE,
-            *_CONFIG,
-            "training/core/calibration.py",
-            "training/core/figures.py",
-            "training/core/fit.py",
-            "training/use_cases/train.py",
-        ),
-        each="part",
-    ),
-    Step(
-        name="ensemble",
-        does="join the networks, calibrate, choose the threshold",
-        sections=("calibration", "dataset", "split", "seed"),
         reads=("validate", "train"),
         code=(
             "apps/steps/ensemble.py",
@@ -116,10 +146,8 @@ STEPS: tuple[Step, ...] = (
             *_COHORT,
             *_SCIENCE,
             *_CONFIG,
-            "training/core/calibration.py",
-            "training/core/figures.py",
-            "training/core/fit.py",
-            "training/use_cases/train.py",
+            *_FIT,
+            "training/use_cases/ensemble.py",
         ),
         each="fold",
     ),
@@ -128,7 +156,7 @@ STEPS: tuple[Step, ...] = (
         does="score people the model never saw",
         sections=("balance", "battery", "evaluation", "split", "seed"),
         reads=("validate", "ensemble"),
-        code=("apps/steps/evaluate.py", *_DOOR, *_COHORT, *_SCIENCE, *_CONFIG, *_FIGURES, *_REPORT),
+        code=("apps/steps/evaluate.py", *_DOOR, *_COHORT, *_SCIENCE, *_CONFIG, *_EVIDENCE, *_REPORT),
     ),
     Step(
         name="cross-validate",
@@ -141,9 +169,8 @@ STEPS: tuple[Step, ...] = (
             *_COHORT,
             *_SCIENCE,
             *_CONFIG,
-            *_FIGURES,
+            *_EVIDENCE,
             *_REPORT,
-            "training/use_cases/baseline.py",
         ),
     ),
     Step(

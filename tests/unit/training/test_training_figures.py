@@ -12,10 +12,8 @@ from spira.training.core.figures import (
     best_threshold,
     calibration_error,
     figures,
-    gates,
     matched_figures,
     per_person,
-    slice_figures,
     wilson,
 )
 
@@ -105,20 +103,37 @@ def test_a_group_of_one_class_has_a_count_and_no_area() -> None:
     assert (found["n"], found["patients"], found["auc"]) == (1, 1, None)
 
 
-def test_small_slices_are_counted_not_judged() -> None:
-    people = [person(str(n), n % 2, n / 20, facets={"sex": "f" if n < 15 else "m"}) for n in range(20)]
+def test_shares_of_a_known_table_are_the_textbook_ones() -> None:
+    """8 of 10 patients found, 3 of 20 controls alarmed."""
+    people = [person(f"p{n}", 1, 0.9 if n < 8 else 0.1) for n in range(10)]
+    people += [person(f"c{n}", 0, 0.9 if n < 3 else 0.1) for n in range(20)]
 
-    found = slice_figures(people, ["sex"], min_people=10)
+    found = figures(people)
 
-    assert [(one["value"], one["n"], one["enough"], "auc" in one) for one in found] == [
-        ("f", 15, True, True),
-        ("m", 5, False, False),
-    ]
+    assert (found["sensitivity"], found["recall"], found["specificity"]) == (0.8, 0.8, 0.85)
+    assert found["precision"] == pytest.approx(8 / 11)
+    assert found["f1"] == pytest.approx(16 / 21)
+    assert found["accuracy"] == pytest.approx(25 / 30)
+    assert all(found[f"{name}_low"] <= found[name] <= found[f"{name}_high"] for name in ("precision", "f1", "accuracy"))
 
 
-def test_gates_fail_at_chance_and_skip_what_is_too_few() -> None:
-    people = [person(str(n), n % 2, (n * 7 % 40) / 40) for n in range(40)]
+def test_sensitivity_at_a_specificity_is_read_off_the_controls_not_the_threshold() -> None:
+    """Of ten controls 0.0 … 0.9 the eighth is 0.7: patients above it count."""
+    people = [person(f"c{n}", 0, n / 10) for n in range(10)]
+    people += [person(f"p{n}", 1, score) for n, score in enumerate((0.65, 0.7, 0.71, 0.95))]
 
-    found = {gate["name"]: gate["verdict"] for gate in gates(figures(people), matched_figures(people), min_people=30)}
+    found = figures(people, target_specificity=0.8)
 
-    assert found == {"test-people": "pass", "above-chance": "fail", "above-chance-matched": "skip"}
+    assert found["sensitivity_at_specificity"] == 0.5
+    assert found["sensitivity_at_specificity_low"] <= 0.5 <= found["sensitivity_at_specificity_high"]
+
+
+def test_the_band_is_counted_and_errors_inside_it_are_not() -> None:
+    band = (0.4, 0.6)
+    people = [person("a", 1, 0.9, band=band), person("b", 1, 0.45, band=band), person("c", 0, 0.1, band=band)]
+    people.append(person("d", 0, 0.7, band=band))
+
+    found = figures(people)
+
+    assert (found["inconclusive"], found["error_conclusive"]) == (0.25, pytest.approx(1 / 3))
+    assert found["sensitivity"] == 0.5

@@ -13,6 +13,7 @@ from spira.kernel.errors import InvalidInput, NotFound, Problem
 from spira.training.core.balance import BalanceConfig
 from spira.training.core.battery import BatteryConfig
 from spira.training.core.dataset import DatasetConfig
+from spira.training.core.evaluation import EvaluationConfig, PublicationConfig
 from spira.training.core.noise import AugmentationConfig
 from spira.training.core.strict_json import Document, parse
 from spira.voice.features import FeatureSettings
@@ -51,9 +52,9 @@ class OptimisationConfig(_Section):
     weight_decay: float = Field(default=0.01, ge=0.0)
     decoupled_decay: bool = False
     """AdamW's decay instead of the L2 term of the published recipe."""
-    schedule: Literal["noam", "constant"] = "noam"
+    schedule: Literal["noam", "cosine", "constant"] = "noam"
     warmup_steps: int = Field(default=1000, ge=1)
-    """The Noam schedule rises for so many batches, to `learning_rate`."""
+    """`noam` and `cosine` rise for so many batches, to `learning_rate`, and then fall."""
     patience: int | None = Field(default=20, ge=1)
     """Epochs without a better validation AUC after which a member stops; null: never."""
     label_smoothing: float = Field(default=0.0, ge=0.0, lt=0.5)
@@ -102,25 +103,6 @@ class CalibrationConfig(_Section):
     """Largest share of people whom the band may leave without an answer; the risk then stays above `max_error`."""
 
 
-class EvaluationConfig(_Section):
-    """What is reported and what a model must reach."""
-
-    slices: tuple[str, ...] = ("sex", "age_band", "site", "device", "mask", "cause")
-    min_slice_people: int = Field(default=10, ge=1)
-    """Smaller slices are counted, not judged."""
-    min_test_people: int = Field(default=30, ge=1)
-
-
-class PublicationConfig(_Section):
-    """How the model is called in the registry."""
-
-    model_name: str = Field(default="", pattern=r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)?$")
-    """Empty: the name of the preset or of the configuration's file."""
-    alias: Literal["challenger"] = "challenger"
-    refuse_failed: bool = True
-    """Whether a model with a failed gate is kept out of the registry."""
-
-
 class TrainingConfig(_Section):
     """Everything that decides what a training gives, for one data set."""
 
@@ -142,6 +124,8 @@ class TrainingConfig(_Section):
     def _fits_together(self) -> Self:
         if self.augmentation.variants == 0 and not self.augmentation.clean:
             raise ValueError("augmentation.clean false with augmentation.variants 0 leaves nothing to train on")
+        if self.training.batch_recordings == 1 and self.network.architecture in {"robust", "spiraconv-v1"}:
+            raise ValueError(f"network.architecture {self.network.architecture!r} needs training.batch_recordings >= 2")
         if self.features.kind == "waveform" and self.training.bin_masks:
             raise ValueError("training.bin_masks has no meaning for features.kind 'waveform'")
         return self

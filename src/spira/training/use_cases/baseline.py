@@ -1,58 +1,76 @@
 """The plain alternative that a network has to beat: 60 statistics of 20 MFCCs and a logistic regression.
 
 Mean, deviation and deviation of the frame-to-frame change of each coefficient of the level-normalised
-recording; StandardScaler and logistic regression with C = 0.1, fitted on all people outside the fold.
+recording; standardised, logistic regression with C = 0.1, fitted on all people outside the fold and then frozen.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from spira.training.core.cohort import Cohort
 from spira.training.core.figures import Scored
+from spira.training.core.plain import PlainModel
 from spira.training.ports import Recordings, Tell
-from spira.voice.decode import SAMPLE_RATE, FloatArray, decode
+from spira.training.use_cases.evaluate import samples_of
+from spira.voice.decode import SAMPLE_RATE, FloatArray
 
 _N_MFCC, _N_MELS, _N_FFT, _HOP = 20, 128, 512, 160
 _TOP_DB = 80.0
+_STRENGTH = 0.1
+"""Inverse strength of the L2 penalty."""
+
+Rows = npt.NDArray[np.float64]
 
 
-def baseline_scores(cohort: Cohort, fold_of: Mapping[str, int], *, recordings: Recordings, tell: Tell) -> list[Scored]:
-    """Out-of-fold scores of all recordings, in the cohort's order; threshold 0.5."""
+def baseline_rows(cohort: Cohort, indexes: Sequence[int], *, recordings: Recordings, tell: Tell) -> Rows:
+    """The statistics of these recordings, float64 [n, 60]."""
     rows = []
-    for done, one in enumerate(cohort.recordings, start=1):
-        rows.append(statistics(decode(recordings.read(one.location))))
-        tell(done, len(cohort.recordings), "baseline")
-    table, labels = np.stack(rows), np.array([one.label for one in cohort.recordings])
-    folds = np.array([fold_of[one.participant] for one in cohort.recordings])
-    scores = np.zeros(len(labels))
-    for fold in sorted(set(folds.tolist())):
-        held = folds == fold
-        fitted = make_pipeline(  # type: ignore[no-untyped-call]  # the library has no annotations
-            StandardScaler(),  # type: ignore[no-untyped-call]  # likewise
-            LogisticRegression(C=0.1, max_iter=1000),  # type: ignore[no-untyped-call]  # likewise
+    for done, index in enumerate(indexes, start=1):
+        rows.append(statistics(samples_of(cohort.recordings[index], recordings)))
+        tell(done, len(indexes), "baseline")
+    return np.stack(rows)
+
+
+def fit_baseline(rows: Rows, cohort: Cohort, indexes: Sequence[int]) -> PlainModel:
+    """Fitted on the recordings `indexes`, whose statistics are `rows`."""
+    from sklearn.linear_model import LogisticRegression
+
+    labels = np.array([cohort.recordings[index].label for index in indexes])
+    means, deviations = rows.mean(0), rows.std(0)
+    scales = np.where(deviations > 0.0, deviations, 1.0)
+    fitted = LogisticRegression(C=_STRENGTH, max_iter=1000)  # type: ignore[no-untyped-call]  # no annotations
+    fitted.fit((rows - means) / scales, labels)
+    return PlainModel(
+        means=tuple(means.tolist()),
+        scales=tuple(scales.tolist()),
+        coefficients=tuple(fitted.coef_[0].tolist()),
+        intercept=float(fitted.intercept_[0]),
+        people=len({cohort.recordings[index].participant for index in indexes}),
+    )
+
+
+def baseline_scores(model: PlainModel, rows: Rows, cohort: Cohort, indexes: Sequence[int]) -> list[Scored]:
+    """Scores of the recordings `indexes`, whose statistics are `rows`."""
+    found = []
+    for index, value in zip(indexes, model.scores(rows).tolist(), strict=True):
+        one = cohort.recordings[index]
+        found.append(
+            Scored(
+                participant=one.participant,
+                label=one.label,
+                score=value,
+                threshold=model.threshold,
+                matched_pair=one.matched_pair,
+                facets=one.facets,
+            )
         )
-        fitted.fit(table[~held], labels[~held])
-        scores[held] = fitted.predict_proba(table[held])[:, 1]
-    return [
-        Scored(
-            participant=one.participant,
-            label=one.label,
-            score=float(value),
-            threshold=0.5,
-            matched_pair=one.matched_pair,
-            facets=one.facets,
-        )
-        for one, value in zip(cohort.recordings, scores, strict=True)
-    ]
+    return found
 
 
 def statistics(samples: FloatArray) -> npt.NDArray[np.float64]:
