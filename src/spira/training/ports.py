@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class Recordings(Protocol):
@@ -25,11 +28,23 @@ class Tell(Protocol):
     def __call__(self, done: int, total: int, note: str = "") -> None: ...
 
 
+class Windows(Protocol):
+    """Features of a cohort, a recording at a time, in versions of which 0 is clean."""
+
+    versions: tuple[int, ...]
+    frames: int
+    bins: int
+
+    def windows(self, recording: int, version: int) -> tuple[Tensor, Tensor]:
+        """`values` float32 [w, T, F], `mask` bool [w, T]; `recording` is an index into the cohort. Raises NotFound."""
+        ...
+
+
 class Checkpoints(Protocol):
     """Where a fit keeps its state, under names of its own. A save replaces the one before at one moment."""
 
     def load(self, name: str) -> bytes | None:
-        """None when nothing was saved."""
+        """None when nothing was saved, or what was saved is damaged, which is said then."""
         ...
 
     def save(self, name: str, data: bytes) -> None: ...

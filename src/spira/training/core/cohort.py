@@ -109,16 +109,20 @@ def split(
     seed: int,
     kind: Kind = "folds",
     test_share: float = 0.2,
+    member: int = 0,
 ) -> Split:
     """People of `fold` are the test; of the others, a stratified part of `validation_share` is for validation.
 
+    The others are dealt into inner folds, and each member of an ensemble takes the next one, so that after a round of
+    members everybody was judged by one that was not fitted on them, and nobody of the test fold by any.
     Raises InvalidInput when a side would lack one of the classes.
     """
     fold_of = folds_of(cohort, folds=folds, seed=seed, kind=kind, test_share=test_share)
     rest = {name: label for name, label in cohort.participants().items() if fold_of[name] != fold}
     validation: set[str] = set()
+    inner = _inner_folds(rest, validation_share=validation_share)
     for people in _shuffled(rest, seed + 1 + fold):
-        validation.update(people[: max(1, round(validation_share * len(people)))])
+        validation.update(people[member % inner :: inner])
     sides: dict[str, list[int]] = defaultdict(list)
     for index, one in enumerate(cohort.recordings):
         side = "test" if fold_of[one.participant] == fold else "train"
@@ -126,6 +130,12 @@ def split(
     made = Split(train=tuple(sides["train"]), validation=tuple(sides["validation"]), test=tuple(sides["test"]))
     _refuse_one_sided(made, cohort, fold=fold)
     return made
+
+
+def _inner_folds(people: dict[str, Label], *, validation_share: float) -> int:
+    """How many inner folds there are: as many as `validation_share` says, and no more than people of a class."""
+    smallest = min(sum(one == label for one in people.values()) for label in (0, 1))
+    return max(1, min(round(1.0 / validation_share), smallest))
 
 
 def _shuffled(participants: dict[str, Label], seed: int) -> list[list[str]]:

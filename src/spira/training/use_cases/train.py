@@ -1,258 +1,237 @@
-"""The fit of an ensemble: each member alone, then calibration and threshold on the validation people.
+"""The fit of an ensemble's members, each alone: epochs, the best of them, and what it says of its validation people.
 
-    assemble features -> for each member: epochs -> best epoch -> calibrate -> ScreeningModel
+    material -> for each epoch: deal recordings and versions -> batches -> judge -> keep the best -> Member
 
-An epoch takes one version (clean or noisy) of every training recording at random, in random order. After each
-epoch the whole state is saved, so that a fit which is killed and resumed equals an unbroken one bit for bit.
+An epoch takes one version (clean or noisy) of every recording at random, in random order. The whole state is saved
+from time to time, after any batch, so that a fit which is killed and resumed equals an unbroken one bit for bit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from spira.training.core.calibration import Calibration, calibrate
+from spira.kernel.errors import InvalidInput, Problem
+from spira.training.core.calibration import out_of_sample
 from spira.training.core.cohort import Cohort, Split
+from spira.training.core.compute import Compute, repeatable
 from spira.training.core.config import TrainingConfig
 from spira.training.core.figures import auc
-from spira.training.core.fit import FitState, augmented, noam_rate, window_loss
-from spira.training.ports import Checkpoints, Tell
-from spira.voice.features import bins
+from spira.training.core.fit import FitState
+from spira.training.core.member import Heard, Member, MemberFacts, heard_of
+from spira.training.core.objective import augmented, learning_rate, window_loss
+from spira.training.core.ranks import Alone, Ranks
+from spira.training.ports import Checkpoints, Tell, Windows
+from spira.training.use_cases.material import Batch, Material, PooledWindows, batches_of
 from spira.voice.network import build_network
-from spira.voice.robust import RobustNet, statistics
-from spira.voice.score import ModelSettings, ScreeningModel
+from spira.voice.robust import RobustNet
 
-Versions = Mapping[int, Mapping[str, Tensor]]
-"""Features by version (0 is clean), as `features.assemble` gives them."""
-
-IntArray = npt.NDArray[np.int64]
-_VALIDATION_WINDOWS = 256
+CHECKPOINT_EVERY_S = 30.0
 
 
-@dataclass(frozen=True, kw_only=True)
-class Fitted:
-    """A trained model and how it came about."""
-
-    model: ScreeningModel
-    curves: dict[str, list[float]]
-    """By `memberN.NAME`: loss, validation_loss, validation_auc, learning_rate; one value per epoch."""
-    best_epochs: tuple[int, ...]
-    validation_auc: float
-
-
-def train(
+def fit_members(
     cohort: Cohort,
-    versions: Versions,
-    split: Split,
+    windows: Windows,
+    sides: Mapping[int, Split],
     *,
     config: TrainingConfig,
-    trained_on: Mapping[str, str],
-    code_version: str,
+    compute: Compute,
     checkpoints: Checkpoints,
     tell: Tell,
     resume: bool = False,
-) -> Fitted:
-    """Fit all members on the people of `split.train`; those of `split.test` are not touched.
+    checkpoint_every_s: float = CHECKPOINT_EVERY_S,
+    ranks: Ranks | None = None,
+) -> tuple[Member, ...]:
+    """Fit the members whose numbers `sides` names, each on the people of its own train side.
 
-    With `resume` it goes on after the last epoch that was saved, if any.
+    Those of the test side are not touched. With `resume` a member goes on after the last batch that was saved, if any.
+    Raises InvalidInput when a loss is no number, naming member, epoch and batch.
     """
-    torch.set_num_threads(config.training.threads)
-    data = _Data.of(cohort, versions, split, config)
-    members = [
-        _fit_member(number, data, config=config, checkpoints=checkpoints, tell=tell, resume=resume)
-        for number in range(config.network.members)
-    ]
-    for state in members:
-        state.restore_best()
-    logits = torch.stack([_validation_logits(state.network, data) for state in members]).mean(0)
-    calibration = calibrate(
-        logits.double().numpy(), data.validation_owner.numpy(), data.validation_labels.numpy(), config.calibration
-    )
-    settings = _settings(config, calibration, trained_on=trained_on, code_version=code_version)
-    curves = {f"member{n}.{name}": values for n, state in enumerate(members) for name, values in state.curves.items()}
-    return Fitted(
-        model=ScreeningModel(settings, [state.network for state in members]),
-        curves=curves,
-        best_epochs=tuple(state.best_epoch for state in members),
-        validation_auc=auc(_file_scores(logits, data), data.validation_labels.numpy()).value,
-    )
+    is_pooled = config.network.architecture == "robust" and not config.training.changes_features
+    given = PooledWindows(windows) if is_pooled else windows
+    members = []
+    with repeatable(config.training, compute):
+        for position, (number, split) in enumerate(sides.items()):
+            material = Material.of(cohort, given, split, config=config)
+            fit = _Fit(
+                number=number,
+                cohort=cohort,
+                material=material,
+                config=config,
+                compute=compute,
+                ranks=ranks or Alone(),
+                is_pooled=is_pooled,
+            )
+            keeper = _Keeper(checkpoints, f"member-{number}", every_s=checkpoint_every_s)
+            members.append(fit.run(keeper, _told(tell, position, len(sides), fit), resume=resume))
+    return tuple(members)
+
+
+class _Keeper:
+    """Saves a member's state, not more often than every so many seconds, and at its end."""
+
+    def __init__(self, checkpoints: Checkpoints, name: str, *, every_s: float) -> None:
+        self._checkpoints, self._name, self._every_s = checkpoints, name, every_s
+        self._last = time.monotonic()
+
+    def saved(self) -> bytes | None:
+        return self._checkpoints.load(self._name)
+
+    def keep(self, state: FitState, *, at_once: bool = False) -> None:
+        if at_once or time.monotonic() - self._last >= self._every_s:
+            self._checkpoints.save(self._name, state.save())
+            self._last = time.monotonic()
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Data:
-    """Tensors of the people who are fitted on and of those who choose."""
+class _Fit:
+    """The fit of one member."""
 
-    versions: tuple[Mapping[str, Tensor], ...]
-    """Versions that the fit may take."""
-    rows: tuple[tuple[Tensor, ...], ...]
-    """For each version, the windows of each training recording."""
-    labels: Tensor
-    """Of the training recordings, float32."""
-    validation_values: Tensor
-    validation_mask: Tensor
-    validation_owner: Tensor
-    """Which validation recording a window belongs to, from 0."""
-    validation_labels: Tensor
-    pooled: bool
-    """Whether the values are the statistics that `RobustNet` pools, computed once instead of at every batch."""
+    number: int
+    cohort: Cohort
+    material: Material
+    config: TrainingConfig
+    compute: Compute
+    ranks: Ranks
+    is_pooled: bool
 
-    @classmethod
-    def of(cls, cohort: Cohort, versions: Versions, split: Split, config: TrainingConfig) -> _Data:
-        pooled = config.network.architecture == "robust" and not config.training.changes_features
-        if pooled:
-            versions = {
-                n: dict(one) | {"values": statistics(one["values"], one["mask"])} for n, one in versions.items()
-            }
-        used = [versions[n] for n in sorted(versions) if n > 0 or config.augmentation.clean]
-        clean = versions[0]
-        rows, owner = _windows(clean, split.validation)
-        all_labels = torch.tensor([one.label for one in cohort.recordings], dtype=torch.float32)
-        return cls(
-            versions=tuple(used),
-            rows=tuple(tuple(_rows_by_recording(one, split.train)) for one in used),
-            labels=all_labels[list(split.train)],
-            validation_values=clean["values"][rows],
-            validation_mask=clean["mask"][rows],
-            validation_owner=owner,
-            validation_labels=all_labels[list(split.validation)],
-            pooled=pooled,
+    @property
+    def seed(self) -> int:
+        return self.config.seed + 1000 * self.number
+
+    @property
+    def batches(self) -> int:
+        """Of an epoch."""
+        return len(batches_of(np.arange(len(self.material.fitted)), self.config.training.batch_recordings))
+
+    def run(self, keeper: _Keeper, tell: Callable[[FitState], None], *, resume: bool) -> Member:
+        state = self._fresh()
+        saved = keeper.saved() if resume else None
+        if saved is not None:
+            state.load(saved)
+        forward = self.ranks.parallel(_Classify(state.network) if self.is_pooled else state.network)
+        while not state.is_over(self.config.training):
+            self._epoch(state, forward, keeper, tell)
+        if self.ranks.rank == 0:
+            keeper.keep(state, at_once=True)
+        state.restore_best()
+        return Member(facts=self._facts(state), weights=state.network.state_dict(), heard=self._heard(state))
+
+    def _fresh(self) -> FitState:
+        torch.manual_seed(self.seed)
+        windows, training = self.material.windows, self.config.training
+        network = build_network(self.config.network, frames=windows.frames, bins=windows.bins).to(self.compute.device)
+        kind = torch.optim.AdamW if training.decoupled_decay else torch.optim.Adam
+        optimiser = kind(network.parameters(), lr=training.learning_rate, weight_decay=training.weight_decay)
+        return FitState(
+            network=network, optimiser=optimiser, random=np.random.default_rng([self.config.seed, self.number])
         )
 
-    def logits(self, network: nn.Module, values: Tensor, mask: Tensor) -> Tensor:
-        if self.pooled:
-            return cast("RobustNet", network).classify(values)
-        found: Tensor = network(values, mask)
-        return found
+    def _epoch(self, state: FitState, forward: nn.Module, keeper: _Keeper, tell: Callable[[FitState], None]) -> None:
+        """One epoch, or what is left of it; `state.losses` tells how many of its batches are over."""
+        if len(state.order) == 0:
+            state.begin_epoch(*self.material.deal(state.random))
+        state.network.train()
+        for places in batches_of(state.order, self.config.training.batch_recordings)[len(state.losses) :]:
+            state.note_batch(self._step(state, forward, places))
+            if self.ranks.rank == 0:
+                keeper.keep(state)
+                tell(state)
+        self._judge(state)
 
+    def _step(self, state: FitState, forward: nn.Module, places: slice) -> float:
+        """One batch; its mean loss over all processes. Noise, masks and mixing use `state.random`, dropout torch's."""
+        training = self.config.training
+        if self.ranks.size > 1:
+            torch.manual_seed(hash((self.seed, state.step, self.ranks.rank)) % 2**63)
+        for group in state.optimiser.param_groups:
+            group["lr"] = learning_rate(state.step + 1, training, steps=training.epochs * self.batches)
+        state.optimiser.zero_grad(set_to_none=True)
+        batch, counted = self._share(state, places)
+        values, targets = augmented(batch.values, batch.mask, batch.targets, config=training, random=state.random)
+        with self.compute.autocast():
+            logits = forward(values, batch.mask)
+        loss = window_loss(logits.float(), targets, smoothing=training.label_smoothing, weights=batch.weights)
+        everybody = self.ranks.total(counted)
+        (loss * (counted * self.ranks.size / everybody)).backward()  # type: ignore[no-untyped-call]  # torch's has no annotations
+        if training.clip_norm is not None:
+            nn.utils.clip_grad_norm_(state.network.parameters(), training.clip_norm)
+        state.optimiser.step()
+        return self._number(self.ranks.total(float(loss.detach()) * counted) / everybody, state)
 
-def _rows_by_recording(version: Mapping[str, Tensor], recordings: Sequence[int]) -> list[Tensor]:
-    return [torch.nonzero(version["recording"] == index).flatten() for index in recordings]
+    def _share(self, state: FitState, places: slice) -> tuple[Batch, int]:
+        """This process's part of a batch and how many of its windows count: none when others have it all."""
+        order, chosen = state.order[places], state.chosen[places]
+        mine = slice(self.ranks.rank, None, self.ranks.size)
+        is_mine = len(order[mine]) > 0
+        part = mine if is_mine else slice(0, 1)
+        batch = self.material.batch(order[part].tolist(), chosen[part].tolist()).to(self.compute.device)
+        return batch, len(batch.targets) if is_mine else 0
 
+    def _judge(self, state: FitState) -> None:
+        heard = self._heard(state)
+        logits = [value for one in heard for value in one.logits]
+        labels = [float(self.cohort.recordings[one.recording].label) for one in heard for _ in one.logits]
+        loss = float(window_loss(torch.tensor(logits), torch.tensor(labels)))
+        people = out_of_sample(self.cohort, {one.recording: np.array(one.logits) for one in heard})
+        area = auc(people.scores(temperature=1.0, bias=0.0), people.labels).value
+        loss, area = self.ranks.agreed((self._number(loss, state), area))
+        state.note_epoch(validation_loss=loss, validation_auc=area)
 
-def _windows(version: Mapping[str, Tensor], recordings: Sequence[int]) -> tuple[Tensor, Tensor]:
-    rows = _rows_by_recording(version, recordings)
-    owner = torch.repeat_interleave(torch.arange(len(rows)), torch.tensor([len(one) for one in rows]))
-    return torch.cat(rows), owner
+    @torch.inference_mode()
+    def _heard(self, state: FitState) -> tuple[Heard, ...]:
+        """The validation people through the network as it is, without dropout or gradients."""
+        network = _Classify(state.network) if self.is_pooled else state.network
+        network.eval()
+        found: list[Heard] = []
+        for recordings, counts, values, mask in self.material.judged():
+            logits: Tensor = network(values.to(self.compute.device), mask.to(self.compute.device))
+            found += heard_of(recordings, counts, logits)
+        return tuple(found)
 
+    def _number(self, loss: float, state: FitState) -> float:
+        if math.isfinite(loss):
+            return loss
+        batch = len(state.losses) + 1
+        what = f"the loss became {loss} in member {self.number + 1}, epoch {state.epoch + 1}, batch {batch}"
+        hint = f"lower it from {self.config.training.learning_rate:g}, or set training.clip_norm"
+        raise InvalidInput.of([Problem(where="training.learning_rate", what=what, hint=hint)])
 
-def _fit_member(
-    number: int, data: _Data, *, config: TrainingConfig, checkpoints: Checkpoints, tell: Tell, resume: bool
-) -> FitState:
-    state = _fresh(number, data, config)
-    saved = checkpoints.load(f"member-{number}") if resume else None
-    if saved is not None:
-        state.load(saved)
-    total = config.network.members * config.training.epochs
-    while not state.is_over(config.training):
-        _epoch(state, data, config)
-        checkpoints.save(f"member-{number}", state.save())
-        note = f"member {number + 1}, loss {state.curves['loss'][-1]:.3f}, AUC {state.curves['validation_auc'][-1]:.3f}"
-        tell(number * config.training.epochs + state.epoch, total, note)
-    return state
-
-
-def _fresh(number: int, data: _Data, config: TrainingConfig) -> FitState:
-    torch.manual_seed(config.seed + 1000 * number)
-    frames = data.validation_mask.shape[1]
-    network = build_network(config.network, frames=frames, bins=bins(config.features))
-    kind = torch.optim.AdamW if config.training.decoupled_decay else torch.optim.Adam
-    optimiser = kind(network.parameters(), lr=config.training.learning_rate, weight_decay=config.training.weight_decay)
-    return FitState(network=network, optimiser=optimiser, random=np.random.default_rng([config.seed, number]))
-
-
-def _epoch(state: FitState, data: _Data, config: TrainingConfig) -> None:
-    state.network.train()
-    order = state.random.permutation(len(data.labels))
-    chosen = state.random.integers(len(data.versions), size=len(data.labels))
-    batches = _batches(order, config.training.batch_recordings)
-    losses = [_step(state, data, batch, chosen[batch], config) for batch in batches]
-    _judge(state, data, loss=float(np.mean(losses)))
-
-
-def _batches(order: IntArray, size: int) -> list[IntArray]:
-    """Batches of `size`; a last one of a single recording joins the one before, since norms need two."""
-    starts = list(range(0, len(order), size))
-    if len(starts) > 1 and len(order) - starts[-1] == 1:
-        starts.pop()
-    return [order[start:end] for start, end in zip(starts, [*starts[1:], len(order)], strict=True)]
-
-
-def _step(
-    state: FitState,
-    data: _Data,
-    batch: IntArray,
-    chosen: IntArray,
-    config: TrainingConfig,
-) -> float:
-    values, mask, targets = _gather(data, batch, chosen)
-    values, targets = augmented(values, mask, targets, config=config.training, random=state.random)
-    for group in state.optimiser.param_groups:
-        group["lr"] = noam_rate(state.step + 1, config.training)
-    state.optimiser.zero_grad(set_to_none=True)
-    loss = window_loss(data.logits(state.network, values, mask), targets, smoothing=config.training.label_smoothing)
-    loss.backward()  # type: ignore[no-untyped-call]  # torch's method has no annotations
-    state.optimiser.step()
-    state.step += 1
-    return float(loss.detach())
-
-
-def _gather(data: _Data, batch: IntArray, chosen: IntArray) -> tuple[Tensor, Tensor, Tensor]:
-    values, mask, targets = [], [], []
-    for recording, version in zip(batch.tolist(), chosen.tolist(), strict=True):
-        rows = data.rows[version][recording]
-        values.append(data.versions[version]["values"][rows])
-        mask.append(data.versions[version]["mask"][rows])
-        targets.append(data.labels[recording].expand(len(rows)))
-    return torch.cat(values), torch.cat(mask), torch.cat(targets)
-
-
-def _judge(state: FitState, data: _Data, *, loss: float) -> None:
-    logits = _validation_logits(state.network, data)
-    targets = data.validation_labels[data.validation_owner]
-    area = auc(_file_scores(logits, data), data.validation_labels.numpy()).value
-    state.note_epoch(
-        loss=loss,
-        validation_loss=float(nn.functional.binary_cross_entropy_with_logits(logits, targets)),
-        validation_auc=area,
-    )
-
-
-def _validation_logits(network: nn.Module, data: _Data) -> Tensor:
-    network.eval()
-    with torch.inference_mode():
-        parts = zip(
-            torch.split(data.validation_values, _VALIDATION_WINDOWS),
-            torch.split(data.validation_mask, _VALIDATION_WINDOWS),
-            strict=True,
+    def _facts(self, state: FitState) -> MemberFacts:
+        return MemberFacts(
+            number=self.number,
+            seed=self.seed,
+            best_epoch=state.best_epoch,
+            fitted=len(self.material.fitted),
+            curves=state.curves,
         )
-        return torch.cat([data.logits(network, values, mask) for values, mask in parts])
 
 
-def _file_scores(logits: Tensor, data: _Data) -> npt.NDArray[np.float64]:
-    """Mean window probability of each validation recording."""
-    sums = torch.zeros(len(data.validation_labels), dtype=torch.float64)
-    sums.index_add_(0, data.validation_owner, torch.sigmoid(logits.double()))
-    return (sums / torch.bincount(data.validation_owner, minlength=len(sums))).numpy()
+class _Classify(nn.Module):
+    """`RobustNet` behind its pooling, which was done already."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, values: Tensor, mask: Tensor) -> Tensor:  # noqa: ARG002 - every network takes the mask
+        return cast("RobustNet", self.network).classify(values)
 
 
-def _settings(
-    config: TrainingConfig, calibration: Calibration, *, trained_on: Mapping[str, str], code_version: str
-) -> ModelSettings:
-    return ModelSettings(
-        required_recordings=(config.dataset.task,),
-        windows=config.windows,
-        features=config.features,
-        network=config.network,
-        threshold=calibration.threshold,
-        temperature=calibration.temperature,
-        bias=calibration.bias,
-        code_version=code_version,
-        trained_on=dict(trained_on),
-        quality=config.dataset.quality,
-    )
+def _told(tell: Tell, position: int, members: int, fit: _Fit) -> Callable[[FitState], None]:
+    """Counts the batches of all members."""
+    each = fit.config.training.epochs * fit.batches
+
+    def told(state: FitState) -> None:
+        area = f", AUC {state.curves['validation_auc'][-1]:.3f}" if state.epoch else ""
+        note = f"member {fit.number + 1}, epoch {state.epoch + 1}, loss {state.losses[-1]:.3f}{area}"
+        tell(position * each + state.step, members * each, note)
+
+    return told
