@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from spira.training.core.bootstrap import Resamples, interval
+from spira.training.core.bootstrap import DRAWS, Resamples, interval
 from spira.training.core.discrimination import Z95, Estimate, FloatArray, Panel, cut_at_specificity, wilson
 from spira.training.core.evaluation import EvaluationConfig
 from spira.training.core.figures import Scored, panel_of
@@ -87,9 +87,9 @@ class Judged:
         return numbers | one.difference.named("difference") | {"p": self.p, "verdict": self.verdict}
 
 
-def endpoints(pair: Pair, config: EvaluationConfig, *, seed: int) -> list[Endpoint]:
+def endpoints(pair: Pair, config: EvaluationConfig, *, seed: int, draws: int = DRAWS) -> list[Endpoint]:
     """AUC and sensitivity at the target specificity of everybody; AUC of slices with enough of both classes."""
-    found = [area_endpoint(pair, "AUC"), _sensitivity_endpoint(pair, config.target_specificity, seed=seed)]
+    found = [area_endpoint(pair, "AUC"), _sensitivity_endpoint(pair, config.target_specificity, seed=seed, draws=draws)]
     for facet in config.slices:
         for value in sorted({one.facets[facet] for one in pair.candidate if facet in one.facets}):
             part = pair.where(facet, value)
@@ -103,24 +103,23 @@ def area_endpoint(pair: Pair, name: str) -> Endpoint:
     one, other = (panel_of(side).placements() for side in (pair.candidate, pair.other))
     variance = sum(_variance(a - b) / len(a) for a, b in zip(one, other, strict=True))
     areas = float(one[0].mean()), float(other[0].mean())
-    is_same = all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
-    return _endpoint(name, pair, areas, spread=math.sqrt(variance), is_same=is_same)
+    return _endpoint(name, pair, areas, spread=math.sqrt(variance))
 
 
-def _sensitivity_endpoint(pair: Pair, specificity: float, *, seed: int) -> Endpoint:
+def _sensitivity_endpoint(pair: Pair, specificity: float, *, seed: int, draws: int) -> Endpoint:
     """Each model at its own cut, under the same resamples of people."""
     panels = [panel_of(side) for side in (pair.candidate, pair.other)]
     shares = [float((one.patients > cut_at_specificity(one.controls, specificity)).mean()) for one in panels]
-    draws = Resamples.of(panels[0], seed=seed)
-    resampled = draws.sensitivity_at(panels[0], specificity) - draws.sensitivity_at(panels[1], specificity)
+    resamples = Resamples.of(panels[0], seed=seed, draws=draws)
+    resampled = resamples.sensitivity_at(panels[0], specificity) - resamples.sensitivity_at(panels[1], specificity)
     name = f"sensitivity at specificity {specificity:g}"
-    is_same = _is_ranked_alike(*panels)
-    return _endpoint(name, pair, (shares[0], shares[1]), spread=float(resampled.std()), is_same=is_same)
+    return _endpoint(name, pair, (shares[0], shares[1]), spread=float(resampled.std()))
 
 
-def _endpoint(name: str, pair: Pair, values: tuple[float, float], *, spread: float, is_same: bool) -> Endpoint:
+def _endpoint(name: str, pair: Pair, values: tuple[float, float], *, spread: float) -> Endpoint:
     """Where nothing varies although the models differ, the smaller class bounds what can be known."""
     few = pair.smaller_class()
+    is_same = _is_ranked_alike(panel_of(pair.candidate), panel_of(pair.other))
     spread = 0.0 if is_same else spread or (1.0 - wilson(few, few).low) / Z95
     value = values[0] - values[1]
     difference = Estimate(value=value, low=max(-1.0, value - Z95 * spread), high=min(1.0, value + Z95 * spread))

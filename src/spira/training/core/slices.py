@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any
 
 from spira.training.core.discrimination import Estimate, difference_of_shares
@@ -80,10 +81,8 @@ def gaps(people: Sequence[Scored], config: EvaluationConfig) -> list[Gap]:
 
     The intervals hold together: Bonferroni's correction over all gaps at 95 %.
     """
-    from scipy.stats import norm
-
     pairs = list(_pairs(people, config))
-    z = float(norm.isf(_FALSE_ALARM / 2.0 / max(1, len(pairs))))
+    z = NormalDist().inv_cdf(1.0 - _FALSE_ALARM / 2.0 / max(1, len(pairs)))
     return [
         Gap(
             slice=name,
