@@ -18,7 +18,7 @@ from spira.training.core.foreign import Layout
 from spira.training.core.manifest import MANIFEST_COLUMNS
 from spira.training.use_cases.export_recordings import Choice, export_recordings
 from spira.training.use_cases.import_recordings import Imported, Source, import_recordings
-from spira.training.use_cases.validate import locate
+from spira.training.use_cases.listen import locate
 
 DONOR = "0a2d6271-1111-4222-8333-444455556666"
 P1_HEADER = "file_path,class,sexo,idade,nivel_falta_de_ar"

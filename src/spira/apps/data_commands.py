@@ -141,7 +141,7 @@ def export_manifest(
     """Copy chosen recordings and their rows to a folder. Participants keep the ids of the manifest."""
     from spira.training.adapters.recordings import LocatedRecordings
     from spira.training.use_cases.export_recordings import Choice, export_recordings
-    from spira.training.use_cases.validate import locate
+    from spira.training.use_cases.listen import locate
 
     wrong = [one for one in label or () if one not in {"control", "patient"}]
     if wrong:

@@ -13,7 +13,7 @@ from spira.privacy.pseudonyms import Pseudonyms
 from spira.training.adapters.manifests import parse_manifest
 from spira.training.adapters.recordings import LocatedRecordings
 from spira.training.core.dataset import DatasetConfig, Table
-from spira.training.use_cases.validate import locate
+from spira.training.use_cases.listen import locate
 
 if TYPE_CHECKING:
     from spira.voice.score import ScreeningModel

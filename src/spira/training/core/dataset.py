@@ -1,16 +1,20 @@
-"""Rows of a data set's manifest: what they must hold, and every way in which they can be wrong."""
+"""Rows of a data set's manifest: their text as values, and what can't be understood of it.
+
+What the values must satisfy, alone and together, is in `schema`.
+"""
 
 from __future__ import annotations
 
 import re
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from spira.kernel.errors import InvalidInput, Problem
+from spira.training.core.drift import DriftConfig
 from spira.voice.quality import QualityRules
 
 Label = Literal[0, 1]
@@ -24,6 +28,13 @@ OPTIONAL = (
 )  # fmt: skip
 _ALIASES = {"participant_id": ("speaker_id",), "group": ("freesound_group",)}
 _AGE_BANDS = ((40.0, "<40"), (60.0, "40-59"), (float("inf"), "60+"))
+SEXES: Mapping[str, str] = {
+    **dict.fromkeys(("f", "female", "woman", "feminino", "mulher"), "f"),
+    **dict.fromkeys(("m", "male", "man", "masculino", "homem"), "m"),
+    **dict.fromkeys(("o", "other", "outro"), "other"),
+}
+UNKNOWN = frozenset(("", "na", "n/a", "nan", "none", "null", "-", "unknown"))
+"""Words that say that a value is not known."""
 _WHOLE = re.compile(r"(-?\d{1,9})(?:\.0*)?")
 
 
@@ -42,6 +53,22 @@ class DatasetConfig(BaseModel):
     quality: QualityRules = QualityRules()
     min_participants: int = Field(default=4, ge=4)
     """Fewest people of each class."""
+    label_sources: tuple[str, ...] = ("doctor", "physician", "clinician", "diagnosis", "icd", "spira-p1", "synthetic")
+    """What a row's `label_source` may say. A label is a doctor's diagnosis: never an oxygen saturation, nor a name.
+    `spira-p1` is the published corpus, whose labels are doctors'; `synthetic` are voices that a program made."""
+    min_age_years: float = Field(default=1.0, ge=0.0)
+    """A lower age stands for one that nobody knew."""
+    max_age_span_years: float = Field(default=10.0, ge=0.0)
+    """Within the recordings of one participant; a wider one means that two people share the id."""
+    max_pair_gap_years: float = Field(default=5.0, ge=0.0)
+    """Between the two people of a matched pair."""
+    copies: Literal["refuse", "ignore"] = "refuse"
+    """Recordings that are copies of another person's at another gain or cut; equal samples are always refused."""
+    series: str = Field(default="default", pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
+    """Name under which data sets are accepted one after the other; the last one is compared with."""
+    drift: DriftConfig = DriftConfig()
+    evaluation_digest: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
+    """Content digest that the evaluation data set must have, so that it stays frozen; empty: any."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +110,8 @@ class Row:
     fold: int | None
     matched_pair: int | None
     facets: Mapping[str, str]
+    label_source: str = ""
+    collected_at: datetime | None = None
 
 
 def read_rows(table: Table, config: DatasetConfig) -> tuple[list[Row], list[RowProblem]]:
@@ -105,7 +134,7 @@ def read_rows(table: Table, config: DatasetConfig) -> tuple[list[Row], list[RowP
         raise InvalidInput.of(
             [Problem(where=table.name, what=what, hint=f"tasks: {', '.join(tasks)}" if tasks else "")]
         )
-    return rows, problems + _conflicts(rows)
+    return rows, problems
 
 
 def read_paths(table: Table, config: DatasetConfig) -> dict[int, str]:
@@ -180,9 +209,13 @@ def _row(line: int, given: Mapping[str, str]) -> tuple[Row | None, list[RowProbl
     age = _number(given.get("age", ""), lambda text: wrong("age", f"{text!r} is no age in years"), high=130.0)
     fold = _whole(given.get("fold", ""), lambda text: wrong("fold", f"{text!r} is no number from 0"), low=0)
     pair = _whole(given.get("matched_pair", ""), lambda text: wrong("matched_pair", f"{text!r} is no number"), low=-1)
+    sex = _sex(given.get("sex", ""), lambda text: wrong("sex", f"{text!r} is unknown", "f, m or other"))
+    collected_at = _moment(
+        given.get("collected_at", ""), lambda text: wrong("collected_at", f"{text!r} is no date", "such as 2021-05-31")
+    )
     if label is None or not given["path"] or not given["participant_id"]:
         return None, problems
-    facets = {name: given[name] for name in ("sex", "site", "device", "mask", "cause") if given.get(name)}
+    facets = {name: given[name] for name in ("site", "device", "mask", "cause") if given.get(name)}
     row = Row(
         line=line,
         path=given["path"],
@@ -192,7 +225,9 @@ def _row(line: int, given: Mapping[str, str]) -> tuple[Row | None, list[RowProbl
         age=age,
         fold=fold,
         matched_pair=None if pair is None or pair < 0 else pair,
-        facets=facets | ({"age_band": age_band(age)} if age is not None else {}),
+        facets=({"sex": sex} if sex else {}) | facets | ({"age_band": age_band(age)} if age is not None else {}),
+        label_source=given.get("label_source", "").lower(),
+        collected_at=collected_at,
     )
     return row, problems
 
@@ -220,44 +255,20 @@ def _whole(text: str, wrong: Callable[[str], None], *, low: int) -> int | None:
     return int(match.group(1))
 
 
-def _conflicts(rows: Sequence[Row]) -> list[RowProblem]:
-    """What is wrong between rows: each row that takes part is named."""
-    return [*_repeated(rows), *_in_both_classes(rows), *_in_two_folds(rows), *_folds_missing(rows)]
+def _sex(text: str, wrong: Callable[[str], None]) -> str:
+    if text.lower() in UNKNOWN:
+        return ""
+    if text.lower() not in SEXES:
+        wrong(text)
+    return SEXES.get(text.lower(), "")
 
 
-def _repeated(rows: Sequence[Row]) -> Iterable[RowProblem]:
-    first: dict[str, int] = {}
-    for row in rows:
-        if first.setdefault(row.path, row.line) != row.line:
-            what = f"is the same as in row {first[row.path]}"
-            yield RowProblem(line=row.line, field="path", what=what, hint="keep one of them")
-
-
-def _in_both_classes(rows: Sequence[Row]) -> Iterable[RowProblem]:
-    by_person: dict[str, list[Row]] = defaultdict(list)
-    for row in rows:
-        by_person[row.participant].append(row)
-    for same in by_person.values():
-        if len({row.label for row in same}) > 1:
-            lines = ", ".join(str(row.line) for row in same)
-            for row in same:
-                yield RowProblem(
-                    line=row.line, field="label", what=f"one participant is in both classes (rows {lines})"
-                )
-
-
-def _in_two_folds(rows: Sequence[Row]) -> Iterable[RowProblem]:
-    folds: dict[str, set[int]] = defaultdict(set)
-    for row in rows:
-        if row.fold is not None:
-            folds[row.participant].add(row.fold)
-    for row in rows:
-        if len(folds[row.participant]) > 1:
-            yield RowProblem(line=row.line, field="fold", what="one participant is in more than one fold")
-
-
-def _folds_missing(rows: Sequence[Row]) -> Iterable[RowProblem]:
-    if any(row.fold is not None for row in rows):
-        for row in rows:
-            if row.fold is None:
-                yield RowProblem(line=row.line, field="fold", what="is empty while other rows have one")
+def _moment(text: str, wrong: Callable[[str], None]) -> datetime | None:
+    """A date or a moment by ISO 8601."""
+    if text.lower() in UNKNOWN:
+        return None
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        wrong(text)
+        return None

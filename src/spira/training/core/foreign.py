@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from spira.kernel.errors import InvalidInput, Problem
-from spira.training.core.dataset import CLASS_NAMES, LABELS, OPTIONAL, REQUIRED, RowProblem, Table
+from spira.training.core.dataset import CLASS_NAMES, LABELS, OPTIONAL, REQUIRED, SEXES, UNKNOWN, RowProblem, Table
 
 Layout = Literal["columns", "spira-p1"]
 
@@ -20,12 +20,6 @@ _ALIASES = {
     "age": ("idade",),
     "group": ("freesound_group",),
 }
-_SEXES = {
-    **dict.fromkeys(("f", "female", "woman", "feminino", "mulher"), "f"),
-    **dict.fromkeys(("m", "male", "man", "masculino", "homem"), "m"),
-    **dict.fromkeys(("o", "other", "outro"), "other"),
-}
-_UNKNOWN = {"", "na", "n/a", "nan", "none", "null", "-"}
 _LONGEST = 200  # characters of a value that is taken over as it is
 # A donation on the web is called by its donor and the number of the prompt: 1 the sentence, 2 and 3 rhymes.
 _P1_DONATION = re.compile(r"(?P<who>[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})_(?P<prompt>[123])")
@@ -170,13 +164,13 @@ def _row(table: str, line: int, given: Mapping[str, str]) -> tuple[ForeignRow | 
     label = LABELS.get(given["label"].lower())
     if label is None:
         wrong("label", "control or patient (0 or 1)")
-    values = {name: given[name] for name in OPTIONAL if given.get(name, "").lower() not in _UNKNOWN}
+    values = {name: given[name] for name in OPTIONAL if given.get(name, "").lower() not in UNKNOWN}
     for name, hint in _unreadable(values):
         wrong(name, hint)
     if problems or label is None:
         return None, problems
     if "sex" in values:
-        values["sex"] = _SEXES[values["sex"].lower()]
+        values["sex"] = SEXES[values["sex"].lower()]
     row = ForeignRow(
         table=table,
         line=line,
@@ -190,7 +184,7 @@ def _row(table: str, line: int, given: Mapping[str, str]) -> tuple[ForeignRow | 
 
 def _unreadable(values: Mapping[str, str]) -> Iterable[tuple[str, str]]:
     rules: dict[str, tuple[str, Callable[[str], bool]]] = {
-        "sex": ("f, m or other", lambda text: text.lower() in _SEXES),
+        "sex": ("f, m or other", lambda text: text.lower() in SEXES),
         "age": ("years, 0 to 130", lambda text: _number(text) is not None and 0 <= float(text) <= 130),
         "fold": ("0, 1, 2 …", lambda text: text.isdecimal()),
         "matched_pair": ("a number, or -1", lambda text: text.removeprefix("-").isdecimal()),

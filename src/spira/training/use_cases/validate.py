@@ -1,55 +1,57 @@
-"""The door of training: reads every recording once, tells all problems at once, lets pseudonyms in and nothing else."""
+"""The door of training: reads every recording once, tells all problems at once, lets pseudonyms in and nothing else.
+
+rows -> what they must satisfy -> recordings heard -> copies and people in two places -> cohorts, census, shifts
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from spira.kernel.errors import InvalidInput, NotFound, Problem
-from spira.kernel.ids import sha256_hex
-from spira.training.core.cohort import Cohort, NoiseClip, Recording
-from spira.training.core.dataset import (
-    CLASS_NAMES,
-    DatasetConfig,
-    Row,
-    RowProblem,
-    Table,
-    read_noise,
-    read_paths,
-    read_rows,
-)
+from spira.kernel.clock import Clock, utc_now
+from spira.kernel.errors import InvalidInput, Problem
+from spira.training.core.census import Take, content_digest, summary_of
+from spira.training.core.cohort import Cohort, Recording
+from spira.training.core.dataset import CLASS_NAMES, DatasetConfig, Table
+from spira.training.core.drift import Shift, Summary, compare, refused
 from spira.training.ports import Pseudonym, Recordings, Tell
-from spira.voice.decode import SAMPLE_RATE, decode
-from spira.voice.quality import QualityRules, measure
-from spira.voice.quality import problems as quality_problems
-
-_THREADS = 4
-_NOISE_RULES = QualityRules(
-    min_duration_s=0.1, max_duration_s=3600.0, max_zero_ratio=0.999, min_speech_s=0.0, min_periodicity=-1.0
+from spira.training.use_cases.copies import Entry
+from spira.training.use_cases.sources import (
+    Count,
+    Source,
+    count_recordings,
+    find_copies,
+    named_apart,
+    read_noise_source,
+    read_source,
+    without_lone_pairs,
 )
-"""A recording of noise needs no voice, only some sound."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Validated:
-    """The usable cohort, everything that was wrong, and which rows were dropped for it."""
+    """The usable cohorts, everything that was wrong, and which rows were dropped for it."""
 
     cohort: Cohort
-    problems: tuple[Problem, ...]
+    evaluation: Cohort | None = None
+    """The frozen evaluation data set, when there is one."""
+    problems: tuple[Problem, ...] = ()
     dropped: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     """Lines by manifest."""
     notes: tuple[str, ...] = ()
+    takes: tuple[Take, ...] = ()
+    """The cohort's recordings as a census sees them; participants by the ids of the manifest."""
+    evaluation_takes: tuple[Take, ...] = ()
+    shifts: tuple[Shift, ...] = ()
+    """Against the last accepted data set."""
 
+    @property
+    def digest(self) -> str:
+        return content_digest(self.takes)
 
-@dataclass(frozen=True, kw_only=True)
-class _Clip:
-    """What was heard in one file, or why it can't be used."""
-
-    sha256: str = ""
-    samples_sha256: str = ""
-    duration_s: float = 0.0
-    problems: tuple[Problem, ...] = ()
+    @property
+    def evaluation_digest(self) -> str:
+        return content_digest(self.evaluation_takes) if self.evaluation is not None else ""
 
 
 def validate(
@@ -60,144 +62,138 @@ def validate(
     recordings: Recordings,
     pseudonym: Pseudonym,
     tell: Tell,
+    evaluation: Table | None = None,
+    accepted: Summary | None = None,
+    clock: Clock = utc_now,
 ) -> Validated:
     """Check manifests and recordings. With policy `drop` the rows with problems are left out.
 
-    Raises InvalidInput with all problems when the policy is `refuse` and there are any, when columns are missing,
-    or when too few people are left.
+    `evaluation` is a frozen data set that shares nobody and nothing with `table`; a row that is in both is wrong in
+    `table`. Raises InvalidInput with all problems when the policy is `refuse` and there are any, when columns are
+    missing, when too few people are left, when the evaluation set is not the one that was named, or when the policy
+    on shifts from the `accepted` data set refuses one.
     """
-    rows, problems = read_rows(table, config)
-    clips, noise_problems = ([], []) if noise is None else read_noise(noise, config)
-    paths = read_paths(table, config)
-    total = len(paths) + len(clips)
-    places = [(table.base, path) for path in paths.values()]
-    heard_at = dict(zip(paths, _hear(places, recordings, config.quality, tell, total=total), strict=True))
-    heard = [heard_at[row.line] for row in rows]
-    problems += _audio_problems(list(heard_at), list(heard_at.values())) + _same_audio(rows, heard)
-    noise_paths = [(noise.base, path) for _, path, _, _ in clips] if noise is not None else []
-    noise_heard = list(_hear(noise_paths, recordings, _NOISE_RULES, tell, total=total, done=len(paths)))
-    noise_problems += _audio_problems([line for line, *_ in clips], noise_heard)
+    given = [one for one in (table, evaluation, noise) if one is not None]
+    named = named_apart(given)
+    hiss = named.pop() if noise is not None else None
+    count = Count(tell=tell, total=count_recordings(named, hiss, config))
+    sources = [read_source(one, config, recordings=recordings, count=count, clock=clock) for one in named]
+    notes = [note for one in given for note in one.notes]
+    notes += find_copies(sources, config, recordings=recordings)
+    notes += [note for source in sources for note in without_lone_pairs(source)]
+    if hiss is not None:
+        sources.append(read_noise_source(hiss, config, recordings=recordings, count=count))
+    problems = _refuse_problems(sources, config)
+    people = sources[: len(named)]
+    for source in people:
+        _refuse_too_few(source, config, problems=problems)
+    checked = _validated(people, notes=notes, pseudonym=pseudonym, accepted=accepted, config=config)
+    checked = replace(
+        checked,
+        cohort=checked.cohort.model_copy(update={"noise": sources[-1].clips}),
+        problems=problems,
+        dropped={source.table.name: tuple(sorted(source.bad)) for source in sources},
+    )
+    _refuse_another_evaluation(checked, config)
+    _refuse_shifts(checked, config)
+    return checked
 
-    found = [one.as_problem(table.name) for one in sorted(problems, key=_line)]
-    found += [one.as_problem(noise.name) for one in sorted(noise_problems, key=_line)] if noise is not None else []
+
+def _validated(
+    people: Sequence[Source],
+    *,
+    notes: Sequence[str],
+    pseudonym: Pseudonym,
+    accepted: Summary | None,
+    config: DatasetConfig,
+) -> Validated:
+    takes = [_takes(source) for source in people]
+    cohorts = [_cohort(source, pseudonym) for source in people]
+    return Validated(
+        cohort=cohorts[0],
+        evaluation=cohorts[1] if len(cohorts) > 1 else None,
+        notes=tuple(notes),
+        takes=takes[0],
+        evaluation_takes=takes[1] if len(takes) > 1 else (),
+        shifts=() if accepted is None else tuple(compare(accepted, summary_of(takes[0]), config.drift)),
+    )
+
+
+def _refuse_problems(sources: Sequence[Source], config: DatasetConfig) -> tuple[Problem, ...]:
+    found = tuple(problem for source in sources for problem in source.told())
     if found and config.policy == "refuse":
         raise InvalidInput(_headline(found), problems=found)
-    bad, bad_noise = _lines(problems), _lines(noise_problems)
-    cohort = Cohort(
-        recordings=tuple(
-            _recording(row, clip, table.base, pseudonym)
-            for row, clip in zip(rows, heard, strict=True)
-            if row.line not in bad
-        ),
-        noise=tuple(
-            NoiseClip(location=locate(base, path), sha256=clip.sha256, kind=kind, group=group)
-            for (base, path), (line, _, kind, group), clip in zip(noise_paths, clips, noise_heard, strict=True)
-            if line not in bad_noise
-        ),
-    )
-    _refuse_too_few(cohort, config, table=table, problems=found)
-    dropped = {table.name: tuple(sorted(bad))} | ({noise.name: tuple(sorted(bad_noise))} if noise is not None else {})
-    notes = (*table.notes, *(noise.notes if noise is not None else ()))
-    return Validated(cohort=cohort, problems=tuple(found), dropped=dropped, notes=notes)
-
-
-def locate(base: str, path: str) -> str:
-    """Where a manifest's path lies: as it is when it names a scheme or starts at the root, else below `base`."""
-    return path if path.startswith(("file:", "s3:", "/")) else f"{base.rstrip('/')}/{path}"
-
-
-def _hear(
-    places: Sequence[tuple[str, str]],
-    recordings: Recordings,
-    rules: QualityRules,
-    tell: Tell,
-    *,
-    total: int,
-    done: int = 0,
-) -> Iterator[_Clip]:
-    with ThreadPoolExecutor(_THREADS) as pool:
-        clips = pool.map(lambda place: _hear_one(locate(*place), recordings, rules), places)
-        for number, clip in enumerate(clips, start=done + 1):
-            tell(number, total)
-            yield clip
-
-
-def _hear_one(location: str, recordings: Recordings, rules: QualityRules) -> _Clip:
-    try:
-        data = recordings.read(location)
-        samples = decode(data, name="path")
-    except NotFound:
-        return _Clip(problems=(Problem(where="path", what="the file does not exist"),))
-    except InvalidInput as error:
-        return _Clip(problems=error.problems)
-    return _Clip(
-        sha256=sha256_hex(data),
-        samples_sha256=sha256_hex(samples.tobytes()),
-        duration_s=len(samples) / SAMPLE_RATE,
-        problems=tuple(quality_problems(measure(samples), rules, where="path")),
-    )
-
-
-def _audio_problems(lines: Sequence[int], heard: Sequence[_Clip]) -> list[RowProblem]:
-    return [
-        RowProblem(line=line, field="path", what=problem.what, hint=problem.hint)
-        for line, clip in zip(lines, heard, strict=True)
-        for problem in clip.problems
-    ]
-
-
-def _same_audio(rows: Sequence[Row], heard: Sequence[_Clip]) -> list[RowProblem]:
-    """The same samples under two paths: the later rows; all of them when their people or classes differ."""
-    same: dict[str, list[Row]] = {}
-    for row, clip in zip(rows, heard, strict=True):
-        if clip.samples_sha256 and not any(row.path == one.path for one in same.get(clip.samples_sha256, [])):
-            same.setdefault(clip.samples_sha256, []).append(row)
-    found = []
-    for group in same.values():
-        first, *others = group
-        is_one_person = len({(row.participant, row.label) for row in group}) == 1
-        for row in others if is_one_person or not others else group:
-            twin = first if row is not first else others[0]
-            found.append(RowProblem(line=row.line, field="path", what=f"is the same audio as in row {twin.line}"))
     return found
 
 
-def _line(problem: RowProblem) -> int:
-    return problem.line
+def _cohort(source: Source, pseudonym: Pseudonym) -> Cohort:
+    return Cohort(recordings=tuple(_recording(entry, pseudonym) for entry in source.good))
 
 
-def _lines(problems: Iterable[RowProblem]) -> set[int]:
-    return {problem.line for problem in problems}
-
-
-def _recording(row: Row, clip: _Clip, base: str, pseudonym: Pseudonym) -> Recording:
+def _recording(entry: Entry, pseudonym: Pseudonym) -> Recording:
+    row, heard = entry.row, entry.heard
     return Recording(
         row=row.line,
-        location=locate(base, row.path),
-        sha256=clip.sha256,
-        duration_s=clip.duration_s,
+        location=entry.location,
+        sha256=heard.sha256,
+        duration_s=heard.duration_s,
         participant=pseudonym(row.participant),
         label=row.label,
         fold=row.fold,
         matched_pair=row.matched_pair,
         age=row.age,
         facets=dict(row.facets),
+        shortcuts=dict(heard.shortcuts),
     )
 
 
-def _refuse_too_few(cohort: Cohort, config: DatasetConfig, *, table: Table, problems: Sequence[Problem]) -> None:
-    people = list(cohort.participants().values())
+def _takes(source: Source) -> tuple[Take, ...]:
+    return tuple(
+        Take(
+            participant=entry.row.participant,
+            label=entry.row.label,
+            age=entry.row.age,
+            facets=entry.row.facets,
+            quality=entry.heard.quality,
+            sha256=entry.heard.sha256,
+        )
+        for entry in source.good
+        if entry.heard.quality is not None
+    )
+
+
+def _refuse_too_few(source: Source, config: DatasetConfig, *, problems: Sequence[Problem]) -> None:
+    people = {entry.row.participant: entry.row.label for entry in source.good}
+    counts = [list(people.values()).count(label) for label in (0, 1)]
     few = [
         Problem(
-            where=table.name,
-            what=f"has {people.count(label)} usable people of class {CLASS_NAMES[label]}",
+            where=source.table.name,
+            what=f"has {count} usable people of class {name}",
             hint=f"at least {config.min_participants} are needed",
         )
-        for label in (0, 1)
-        if people.count(label) < config.min_participants
+        for name, count in zip(CLASS_NAMES, counts, strict=True)
+        if count < config.min_participants
     ]
     if few:
         raise InvalidInput(str(few[0]), problems=[*few, *problems])
+
+
+def _refuse_another_evaluation(checked: Validated, config: DatasetConfig) -> None:
+    wanted = config.evaluation_digest
+    if wanted and wanted != checked.evaluation_digest:
+        what = f"is not the frozen one: its content has the digest {checked.evaluation_digest or 'of nothing'}"
+        hint = f"dataset.evaluation_digest wants {wanted}"
+        raise InvalidInput.of([Problem(where="evaluation data set", what=what, hint=hint)])
+
+
+def _refuse_shifts(checked: Validated, config: DatasetConfig) -> None:
+    hint = "accept the data set knowingly (spira data accept), or set dataset.drift.policy to 'note'"
+    problems = [
+        Problem(where=f"data set, {one.name}", what=f"differs from the last accepted one: {one.reason}", hint=hint)
+        for one in refused(checked.shifts, config.drift)
+    ]
+    if problems:
+        raise InvalidInput.of(problems)
 
 
 def _headline(problems: Sequence[Problem]) -> str:
