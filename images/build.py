@@ -53,7 +53,7 @@ class Docker:
     program: str
 
     def build(self, tag: str, options: Sequence[str]) -> None:
-        call(self.program, "build", "--tag", tag, *options, str(ROOT), DOCKER_BUILDKIT="1")
+        call(self.program, "build", "--tag", tag, *options, str(ROOT))
 
     def push(self, tag: str, registry: str) -> str:
         remote = f"{registry}/{tag}"
@@ -124,11 +124,11 @@ def make(names: Sequence[str], *, tool: Tool, registry: str) -> dict[str, dict[s
 
 
 def options(name: str, *, version: str, revision: str) -> list[str]:
-    """Of the build; labels come last in the Dockerfiles, so that a new revision spoils no layer."""
-    arguments = {"VERSION": version, "REVISION": revision}
-    if base := setting("IMAGE_BASE"):
-        arguments["BASE"] = base
-    given = [word for key, value in arguments.items() for word in ("--build-arg", f"{key}={value}")]
+    """Of the build. The labels are no build arguments: a new revision spoils no layer."""
+    labels = {"org.opencontainers.image.version": version, "org.opencontainers.image.revision": revision}
+    given = [word for key, value in labels.items() for word in ("--label", f"{key}={value}")]
+    base = setting("IMAGE_BASE")
+    given += ["--build-arg", f"BASE={base}"] if base else []
     return ["--file", str(IMAGES / name / "Dockerfile"), "--target", "production", *given]
 
 
@@ -143,11 +143,21 @@ def chosen(names: Sequence[str]) -> list[str]:
 
 def tool(wanted: str) -> Tool:
     """Raises CannotBuild when there is none."""
-    found = shutil.which(wanted) if wanted else next(filter(None, map(shutil.which, TOOLS)), None)
+    found = shutil.which(wanted) if wanted else next(filter(works, filter(None, map(shutil.which, TOOLS))), None)
     if found is None:
         missing = wanted or ", ".join(TOOLS)
-        raise CannotBuild(f"not found: {missing}; name a tool that builds images with IMAGE_TOOL")
+        raise CannotBuild(
+            f"not found, or without its daemon: {missing}; name a tool that builds images with IMAGE_TOOL"
+        )
     return {"docker": Docker, "podman": Buildah, "buildah": Buildah}.get(Path(found).name, Own)(found)
+
+
+def works(program: str) -> bool:
+    """A client without its daemon builds nothing."""
+    try:
+        return subprocess.run([program, "info"], capture_output=True, timeout=30, check=False).returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        return False
 
 
 def source_version() -> str:
@@ -184,9 +194,9 @@ def remember(made: dict[str, dict[str, str]]) -> None:
     FOUND.write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
 
 
-def call(*command: str, **variables: str) -> None:
+def call(*command: str) -> None:
     """What the command says goes to stderr: stdout is for the result."""
-    done = subprocess.run(command, env={**os.environ, **variables}, stdout=sys.stderr, check=False)  # noqa: TID251
+    done = subprocess.run(command, stdout=sys.stderr, check=False)
     if done.returncode:
         raise CannotBuild(f"{' '.join(command[:3])} … ended with code {done.returncode}; see above")
 
