@@ -77,7 +77,13 @@ class Manifest(_Value):
     @property
     def digest(self) -> str:
         """Digest of the outputs alone: equal outputs of different code let later steps be skipped."""
-        return digest_of({name: artifact.sha256 for name, artifact in sorted(self.outputs.items())})
+        return self.digest_over(None)
+
+    def digest_over(self, taken: Sequence[str] | None) -> str:
+        """Digest of those outputs that a later step takes; of all with None."""
+        return digest_of(
+            {name: one.sha256 for name, one in sorted(self.outputs.items()) if taken is None or name in taken}
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,6 +137,7 @@ class Workbench:
         self.scratch = f"{address.prefix}/scratch"
         self.attempt = f"{address.prefix}/attempts/{new_id()}"
         self.outputs: dict[str, Artifact] = {}
+        self._step = address.step
         self._fetched: tempfile.TemporaryDirectory[str] | None = None
 
     def read(self, step: str, output: str) -> bytes:
@@ -174,6 +181,9 @@ class Workbench:
             self._fetched.cleanup()
 
     def _artifact(self, step: str, output: str) -> Artifact:
+        taken = self._step.taken(step)
+        if taken is not None and output not in taken:
+            raise ValueError(f"step {self._step.name!r} does not say that it takes {output!r} of {step!r}")
         artifact = self.inputs[step].outputs.get(output)
         if artifact is None:
             raise NotFound(f"step {step!r} has no output {output!r}")
@@ -262,7 +272,7 @@ class _Address:
         step = request.step
         manifests = {label: read_manifest(objects, key) for label, key in request.inputs.items()}
         outside = {name: request.outside[name] for name in step.outside if name in request.outside}
-        inputs = {label: manifest.digest for label, manifest in manifests.items()}
+        inputs = {label: manifest.digest_over(step.taken(label)) for label, manifest in manifests.items()}
         inputs |= {name: one.digest for name, one in outside.items()}
         config = {name: request.config[name] for name in step.sections}
         code = code_digest(step.code)

@@ -6,7 +6,7 @@ The local runner, the pods of a cluster and the DAG all read this list; none of 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from spira.kernel.errors import NotFound
@@ -24,6 +24,9 @@ class Step:
     reads: tuple[str, ...] = ()
     """Steps whose manifests are its inputs: all shards and parts of its own fold, or of fold 0 where it has none;
     `NAME@*` stands for all folds."""
+    takes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Of a step that it reads, the outputs that it takes, where these are not all: what else changes there, such as
+    a report for people, is no reason to do its work again."""
     outside: tuple[str, ...] = ()
     """Inputs from outside the object store: locations with a digest."""
     code: tuple[str, ...] = ()
@@ -31,6 +34,10 @@ class Step:
     each: Literal["run", "shard", "part", "fold"] = "run"
     """What it is done once for: the run; each shard of the recordings; each part of the members of each held-out
     fold; each held-out fold."""
+
+    def taken(self, label: str) -> tuple[str, ...] | None:
+        """The outputs that it takes of the piece `label` of an earlier step; None: all."""
+        return self.takes.get(label.partition("@")[0])
 
 
 _KERNEL = ("apps/steps/bench.py", "kernel/errors.py", "kernel/ids.py", "kernel/messages.py")
@@ -99,6 +106,7 @@ STEPS: tuple[Step, ...] = (
         does="compute features, clean and with noise",
         sections=("windows", "features", "augmentation", "seed"),
         reads=("validate",),
+        takes={"validate": ("cohort.json",)},
         code=(
             "apps/steps/features.py",
             *_DOOR,
@@ -114,6 +122,7 @@ STEPS: tuple[Step, ...] = (
         does="fit the networks",
         sections=("balance", "augmentation", "network", "split", "training", "seed"),
         reads=("validate", "features"),
+        takes={"validate": ("cohort.json",)},
         code=(
             "apps/steps/train.py",
             *_DOOR,
@@ -147,6 +156,7 @@ STEPS: tuple[Step, ...] = (
             "seed",
         ),
         reads=("validate", "train"),
+        takes={"validate": ("cohort.json",)},
         code=(
             "apps/steps/ensemble.py",
             *_DOOR,
@@ -163,6 +173,7 @@ STEPS: tuple[Step, ...] = (
         does="score people the model never saw",
         sections=("balance", "battery", "evaluation", "split", "seed"),
         reads=("validate", "ensemble"),
+        takes={"validate": ("cohort.json", "evaluation.json")},
         code=("apps/steps/evaluate.py", *_DOOR, *_COHORT, *_SCIENCE, *_CONFIG, *_EVIDENCE, *_REPORT),
     ),
     Step(
@@ -170,6 +181,7 @@ STEPS: tuple[Step, ...] = (
         does="pool the scores of all held-out folds",
         sections=("balance", "battery", "evaluation", "split", "seed"),
         reads=("validate", "ensemble@*"),
+        takes={"validate": ("cohort.json", "evaluation.json")},
         code=(
             "apps/steps/cross_validate.py",
             *_DOOR,

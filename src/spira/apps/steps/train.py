@@ -101,6 +101,6 @@ def _trained_on(bench: Workbench) -> dict[str, str]:
     """Digests of the cohort and of its features, in however many shards they came."""
     shards = [bench.inputs[label].digest for label in labels_of(bench, "features")]
     return {
-        "cohort": bench.inputs["validate"].digest,
+        "cohort": bench.inputs["validate"].digest_over(("cohort.json",)),
         "features": shards[0] if len(shards) == 1 else digest_of(shards),
     }
