@@ -9,15 +9,20 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from spira.kernel.errors import Conflict, InvalidInput, NotFound, Problem, Unavailable
 
 DIGEST_TAG = "spira.sha256"
+EVIDENCE = "evidence"
+"""Folder of the run with what was found about the model; each file's digest is a tag of the version."""
+MAX_DESCRIPTION = 4900
+"""MLflow keeps 5000 characters."""
 EXPERIMENT = "spira"
 
 
@@ -59,6 +64,11 @@ class Publication:
     curves: Mapping[str, Sequence[float]]
     datasets: Mapping[str, str]
     attachments: Mapping[str, bytes]
+    """Evidence, by file name."""
+    description: str = ""
+    """What people read beside the version, as Markdown."""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """Of the version."""
 
 
 class MlflowRegistry:
@@ -102,6 +112,20 @@ class MlflowRegistry:
         if folder_digest(folder) != registered.digest:
             raise Conflict(f"model {name} version {version} is not the one that was registered; its files changed")
         return folder
+
+    def evidence(self, name: str, version: str, file: str) -> bytes:
+        """One file of the evidence. Raises NotFound, and Conflict when it is not the one registered."""
+        with _told_as_unavailable(f"{name}/{version}"):
+            client = self._connected()
+            found = client.get_model_version(name, self.resolve(name, version).version)
+            registered = found.tags.get(_evidence_tag(file))
+            if registered is None:
+                raise NotFound(f"model {name} version {version} has no evidence {file!r}")
+            with tempfile.TemporaryDirectory() as folder:
+                data = Path(client.download_artifacts(found.run_id, f"{EVIDENCE}/{file}", folder)).read_bytes()
+        if hashlib.sha256(data).hexdigest() != registered:
+            raise Conflict(f"evidence {file!r} of model {name} version {version} is not the one that was registered")
+        return data
 
     def load(self, name: str, version: str) -> PyfuncModel:
         """The model ready to predict."""
@@ -153,8 +177,14 @@ class MlflowRegistry:
         import mlflow
 
         digest = folder_digest(Path(mlflow.artifacts.download_artifacts(model_uri)))
-        registered = mlflow.register_model(model_uri, publication.name, tags={DIGEST_TAG: digest})
+        evidence = {
+            _evidence_tag(name): hashlib.sha256(data).hexdigest() for name, data in publication.attachments.items()
+        }
+        tags = {**evidence, **publication.tags, DIGEST_TAG: digest}
+        registered = mlflow.register_model(model_uri, publication.name, tags=tags)
         version = str(registered.version)
+        if publication.description:
+            client.update_model_version(publication.name, version, publication.description[:MAX_DESCRIPTION])
         client.set_registered_model_alias(publication.name, publication.alias, version)
         return RegisteredVersion(name=publication.name, version=version, digest=digest, run_id=run_id)
 
@@ -238,12 +268,14 @@ def _log_facts(client: Any, run_id: str, publication: Publication) -> None:
     client.log_batch(run_id, params=params, tags=tags)
     for start in range(0, len(metrics), 1000):
         client.log_batch(run_id, metrics=metrics[start : start + 1000])
-    import tempfile
-
     with tempfile.TemporaryDirectory() as folder:
         for name, data in publication.attachments.items():
             (Path(folder) / name).write_bytes(data)
-        client.log_artifacts(run_id, folder, "evaluation")
+        client.log_artifacts(run_id, folder, EVIDENCE)
+
+
+def _evidence_tag(file: str) -> str:
+    return f"spira.evidence.{file}"
 
 
 def _log_model(publication: Publication) -> Any:

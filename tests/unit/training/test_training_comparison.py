@@ -52,7 +52,7 @@ def test_the_spread_of_a_difference_is_delongs() -> None:
     """Against the covariance matrix of both models' placements, written out."""
     pair = two_models(np.random.default_rng(3), n=30, candidate=1.5, champion=1.2)
 
-    found = area_endpoint(pair, "AUC")
+    found = area_endpoint(pair, "AUC", margin=MARGIN)
 
     def kernel(side: tuple[Scored, ...]) -> np.ndarray:
         patients = np.array([one.score for one in side if one.label == 1])
@@ -71,7 +71,7 @@ def test_a_model_is_not_worse_than_itself() -> None:
     pair = two_models(np.random.default_rng(1), n=20, candidate=1.0, champion=1.0)
     same = Pair(candidate=pair.candidate, other=pair.candidate)
 
-    judged = judge(endpoints(same, CONFIG, seed=1), MARGIN)
+    judged = judge(endpoints(same, CONFIG, seed=1))
 
     assert {(one.verdict, one.endpoint.difference.value) for one in judged} == {("PASS", 0.0)}
 
@@ -81,7 +81,7 @@ def test_few_people_who_are_all_told_apart_prove_nothing() -> None:
     labels = np.repeat([1, 0], 6)
     pair = Pair.of(people(labels + np.arange(12) / 100, labels), people(labels - np.arange(12) / 100, labels))
 
-    (judged, _) = judge(endpoints(pair, CONFIG, seed=1), MARGIN)
+    (judged, _) = judge(endpoints(pair, CONFIG, seed=1))
 
     assert judged.verdict == "NOT ENOUGH DATA"
 
@@ -119,10 +119,10 @@ def test_slices_with_too_few_of_a_class_are_no_endpoints() -> None:
 def test_a_reason_names_the_endpoint_that_failed() -> None:
     pair = two_models(np.random.default_rng(2), n=300, candidate=0.5, champion=2.0)
 
-    gate = comparison_gate("champion", judge(endpoints(pair, CONFIG, seed=1), MARGIN), against="m/3", margin=MARGIN)
+    gate = comparison_gate("champion", judge(endpoints(pair, CONFIG, seed=1)), against="m/3")
 
     assert gate.verdict == "FAIL"
-    assert gate.reason.startswith("worse than m/3 by 0.05 in 2 endpoints (Holm): AUC -0.2")
+    assert gate.reason.startswith("is worse than m/3 by more than the margin: AUC -0.2")
 
 
 def test_paired_differences_of_known_answers() -> None:
@@ -146,9 +146,7 @@ def rate_of_passing(*, candidate: float, champion: float, n: int, runs: int) -> 
     verdicts = []
     for run in range(runs):
         pair = two_models(random, n=n, **distances)
-        verdicts.append(
-            {one.verdict for one in judge(endpoints(pair, CONFIG, seed=run, draws=200), MARGIN)} == {"PASS"}
-        )
+        verdicts.append({one.verdict for one in judge(endpoints(pair, CONFIG, seed=run, draws=200))} == {"PASS"})
     return float(np.mean(verdicts))
 
 

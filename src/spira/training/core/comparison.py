@@ -22,6 +22,8 @@ from spira.training.core.gates import between, worst
 from spira.training.core.verdicts import Gate, Verdict
 
 ALPHA = 0.025
+_TOLD = 3
+"""Endpoints that a reason names."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,14 +64,16 @@ class Endpoint:
     difference: Estimate
     spread: float
     """Standard error of the difference; 0 where both models rank everybody alike."""
+    margin: float
+    """How much worse the candidate may be."""
 
-    def chance_that_worse(self, margin: float) -> float:
-        """p of so good a difference, if the candidate were worse by `margin`."""
-        return _tail(self.difference.value + margin, self.spread)
+    def chance_that_worse(self) -> float:
+        """p of so good a difference, if the candidate were worse by the margin."""
+        return _tail(self.difference.value + self.margin, self.spread)
 
-    def chance_that_as_good(self, margin: float) -> float:
-        """p of so bad a difference, if the candidate were worse by no more than `margin`."""
-        return _tail(-margin - self.difference.value, self.spread)
+    def chance_that_as_good(self) -> float:
+        """p of so bad a difference, if the candidate were worse by no more than the margin."""
+        return _tail(-self.margin - self.difference.value, self.spread)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,40 +87,46 @@ class Judged:
 
     def as_dict(self) -> dict[str, Any]:
         one = self.endpoint
-        numbers = {"endpoint": one.name, "n": one.n, "candidate": one.candidate, "champion": one.other}
-        return numbers | one.difference.named("difference") | {"p": self.p, "verdict": self.verdict}
+        numbers: dict[str, Any] = {"endpoint": one.name, "n": one.n, "candidate": one.candidate, "other": one.other}
+        return (
+            numbers | one.difference.named("difference") | {"margin": one.margin, "p": self.p, "verdict": self.verdict}
+        )
 
 
 def endpoints(pair: Pair, config: EvaluationConfig, *, seed: int, draws: int = DRAWS) -> list[Endpoint]:
     """AUC and sensitivity at the target specificity of everybody; AUC of slices with enough of both classes."""
-    found = [area_endpoint(pair, "AUC"), _sensitivity_endpoint(pair, config.target_specificity, seed=seed, draws=draws)]
+    margin = config.non_inferiority_margin
+    found = [area_endpoint(pair, "AUC", margin=margin), _sensitivity_endpoint(pair, config, seed=seed, draws=draws)]
     for facet in config.slices:
         for value in sorted({one.facets[facet] for one in pair.candidate if facet in one.facets}):
             part = pair.where(facet, value)
             if len(part.candidate) < len(pair.candidate) and part.smaller_class() >= config.min_slice_people:
-                found.append(area_endpoint(part, f"AUC, {facet} {value}"))
+                found.append(area_endpoint(part, f"AUC, {facet} {value}", margin=margin))
     return found
 
 
-def area_endpoint(pair: Pair, name: str) -> Endpoint:
+def area_endpoint(pair: Pair, name: str, *, margin: float) -> Endpoint:
     """Difference of two correlated areas after DeLong et al. (Biometrics 1988)."""
     one, other = (panel_of(side).placements() for side in (pair.candidate, pair.other))
     variance = sum(_variance(a - b) / len(a) for a, b in zip(one, other, strict=True))
     areas = float(one[0].mean()), float(other[0].mean())
-    return _endpoint(name, pair, areas, spread=math.sqrt(variance))
+    return _endpoint(name, pair, areas, spread=math.sqrt(variance), margin=margin)
 
 
-def _sensitivity_endpoint(pair: Pair, specificity: float, *, seed: int, draws: int) -> Endpoint:
+def _sensitivity_endpoint(pair: Pair, config: EvaluationConfig, *, seed: int, draws: int) -> Endpoint:
     """Each model at its own cut, under the same resamples of people."""
+    specificity = config.target_specificity
     panels = [panel_of(side) for side in (pair.candidate, pair.other)]
     shares = [float((one.patients > cut_at_specificity(one.controls, specificity)).mean()) for one in panels]
     resamples = Resamples.of(panels[0], seed=seed, draws=draws)
     resampled = resamples.sensitivity_at(panels[0], specificity) - resamples.sensitivity_at(panels[1], specificity)
     name = f"sensitivity at specificity {specificity:g}"
-    return _endpoint(name, pair, (shares[0], shares[1]), spread=float(resampled.std()))
+    return _endpoint(
+        name, pair, (shares[0], shares[1]), spread=float(resampled.std()), margin=config.sensitivity_margin
+    )
 
 
-def _endpoint(name: str, pair: Pair, values: tuple[float, float], *, spread: float) -> Endpoint:
+def _endpoint(name: str, pair: Pair, values: tuple[float, float], *, spread: float, margin: float) -> Endpoint:
     """Where nothing varies although the models differ, the smaller class bounds what can be known."""
     few = pair.smaller_class()
     is_same = _is_ranked_alike(panel_of(pair.candidate), panel_of(pair.other))
@@ -124,14 +134,20 @@ def _endpoint(name: str, pair: Pair, values: tuple[float, float], *, spread: flo
     value = values[0] - values[1]
     difference = Estimate(value=value, low=max(-1.0, value - Z95 * spread), high=min(1.0, value + Z95 * spread))
     return Endpoint(
-        name=name, n=len(pair.candidate), candidate=values[0], other=values[1], difference=difference, spread=spread
+        name=name,
+        n=len(pair.candidate),
+        candidate=values[0],
+        other=values[1],
+        difference=difference,
+        spread=spread,
+        margin=margin,
     )
 
 
-def judge(family: Sequence[Endpoint], margin: float) -> list[Judged]:
+def judge(family: Sequence[Endpoint]) -> list[Judged]:
     """The verdict on each endpoint, corrected over the family."""
-    not_worse = holm([one.chance_that_worse(margin) for one in family])
-    worse = holm([one.chance_that_as_good(margin) for one in family])
+    not_worse = holm([one.chance_that_worse() for one in family])
+    worse = holm([one.chance_that_as_good() for one in family])
     return [
         Judged(endpoint=one, p=p, verdict="PASS" if p <= ALPHA else "FAIL" if opposite <= ALPHA else "NOT ENOUGH DATA")
         for one, p, opposite in zip(family, not_worse, worse, strict=True)
@@ -147,17 +163,20 @@ def holm(chances: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def comparison_gate(name: str, judged: Sequence[Judged], *, against: str, margin: float) -> Gate:
+def comparison_gate(name: str, judged: Sequence[Judged], *, against: str) -> Gate:
     """PASS when every endpoint does, FAIL when one does; the reason names the endpoints that decided."""
     verdict = worst([one.verdict for one in judged])
-    told = [one.endpoint for one in judged if one.verdict == verdict] if verdict != "PASS" else [judged[0].endpoint]
-    figures = "; ".join(f"{one.name} {between(one.difference)} on {one.n} people" for one in told[:3])
-    more = f" and {len(told) - 3} more" if len(told) > 3 else ""
-    what = {"PASS": "not worse", "FAIL": "worse", "NOT ENOUGH DATA": "can't be told apart"}[verdict]
-    reason = f"{what} than {against} by {margin:g} in {len(judged)} endpoints (Holm): {figures}{more}"
-    if verdict == "NOT ENOUGH DATA":
-        reason = f"it can't be told whether it is worse than {against} by {margin:g}: {figures}{more}"
-    return Gate(name=name, verdict=verdict, reason=reason)
+    deciding = [one.endpoint for one in judged if one.verdict == verdict]
+    told = "; ".join(
+        f"{one.name} {between(one.difference)}, margin {one.margin:g}, on {one.n} people" for one in deciding[:_TOLD]
+    )
+    more = f"; and {len(deciding) - _TOLD} more" if len(deciding) > _TOLD else ""
+    whether = {
+        "PASS": "is not worse than",
+        "FAIL": "is worse than",
+        "NOT ENOUGH DATA": "can't be told whether it is worse than",
+    }[verdict]
+    return Gate(name=name, verdict=verdict, reason=f"{whether} {against} by more than the margin: {told}{more}")
 
 
 def paired_differences(pair: Pair, *, seed: int) -> dict[str, Any]:

@@ -32,7 +32,9 @@ class EvaluationConfig(_Section):
     max_offset: float = Field(default=0.15, gt=0.0, lt=1.0)
     """Largest distance of the mean score from the share of patients."""
     non_inferiority_margin: float = Field(default=0.05, gt=0.0, lt=0.5)
-    """How much worse than the champion or the plain baseline a model may be, in AUC or sensitivity."""
+    """How much lower than the champion's or the plain baseline's a model's AUC may be."""
+    sensitivity_margin: float = Field(default=0.1, gt=0.0, lt=0.5)
+    """How much lower its sensitivity at `target_specificity` may be; from sample to sample it varies twice as much."""
 
 
 class PublicationConfig(_Section):
