@@ -136,6 +136,8 @@ STEPS: tuple[Step, ...] = (
             "training/core/ranks.py",
             "training/use_cases/material.py",
             "training/use_cases/shards.py",
+            "training/core/compensation.py",
+            "training/use_cases/compensate.py",
             "training/use_cases/train.py",
         ),
         each="part",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from spira.voice.compensation import Compensation
 from spira.voice.phonation import DESCRIPTORS
 
 QUANTILES = (0.1, 0.5, 0.9)
@@ -23,10 +24,13 @@ class RobustNet(nn.Module):
     Pools `statistics` over the masked-in frames and standardises them by the training set's moments (BatchNorm
     without weights). Two linear views, over the descriptors of phonation and over the cepstrum, add their scores;
     in training half of the examples are seen through one view only, so that neither leans on the other.
+    With `noise_directions` the statistics go through `Compensation` first.
     """
 
-    def __init__(self, *, bins: int, dropout: float) -> None:
+    def __init__(self, *, bins: int, dropout: float, noise_directions: int = 0) -> None:
         super().__init__()
+        size = bins * STATISTICS
+        self.compensation = Compensation(size=size, directions=noise_directions) if noise_directions else None
         self.standardise = nn.BatchNorm1d(bins * STATISTICS, affine=False)
         self.dropout = nn.Dropout(dropout)
         self.sizes = [len(DESCRIPTORS), bins - len(DESCRIPTORS)] if bins > len(DESCRIPTORS) else [bins]
@@ -37,7 +41,9 @@ class RobustNet(nn.Module):
 
     def classify(self, pooled: Tensor) -> Tensor:
         """Logits [B] from `statistics`. These have no weights: a fit computes them once and calls this."""
-        standard = self.dropout(self.standardise(pooled.flatten(1)))
+        flat = pooled.flatten(1)
+        flat = flat if self.compensation is None else self.compensation(flat)
+        standard = self.dropout(self.standardise(flat))
         scores = self._scores(standard.unflatten(1, pooled.shape[1:]))
         if self.training and len(self.views) == 2:
             scores = scores * _drop_views(len(scores))

@@ -29,6 +29,7 @@ from spira.training.core.member import Heard, Member, MemberFacts, heard_of
 from spira.training.core.objective import augmented, learning_rate, window_loss
 from spira.training.core.ranks import Alone, Ranks
 from spira.training.ports import Checkpoints, Tell, Windows
+from spira.training.use_cases.compensate import compensate
 from spira.training.use_cases.material import Batch, Material, PooledWindows, batches_of
 from spira.voice.network import build_network
 from spira.voice.robust import RobustNet
@@ -116,6 +117,8 @@ class _Fit:
         saved = keeper.saved() if resume else None
         if saved is not None:
             state.load(saved)
+        else:
+            compensate(state.network, self.material, is_pooled=self.is_pooled)
         forward = self.ranks.parallel(_Classify(state.network) if self.is_pooled else state.network)
         while not state.is_over(self.config.training):
             self._epoch(state, forward, keeper, tell)
