@@ -236,8 +236,9 @@ class StepPod(KubernetesPodOperator):
             context["ti"].xcom_push(key="return_value", value=receipt.model_dump(mode="json"))
             return
         if isinstance(receipt, Refusal):
-            kind = AirflowFailException if receipt.permanent else AirflowException
-            raise kind(f"step {receipt.label}: {receipt.lines()}") from trouble
+            if receipt.permanent:
+                raise AirflowFailException(f"step {receipt.label} refused: {receipt.lines()}") from trouble
+            raise AirflowException(f"step {receipt.label}: {receipt.lines()}") from trouble
         code = pod_parts.exit_code(self.pod, self.base_container_name)
         kind = AirflowFailException if code in REFUSED_EXIT_CODES else AirflowException
         name = "" if self.pod is None else f" {self.pod.metadata.name}"
@@ -255,13 +256,13 @@ class StepPod(KubernetesPodOperator):
         return pod is not None and pod.status.phase not in ENDED and not checked
 
     def _forget_pod(self, context: Context) -> None:
-        """No later try goes on with a judged pod. One that still runs, say for want of its image, is deleted."""
+        """No later try goes on with a judged pod. One that failed is kept for a look, one that waits for its image not."""
         with self._best_effort("tidy up after the pod"):
             pod = self._fresh()
-            if pod is not None and pod.status.phase not in ENDED:
-                self.pod_manager.delete_pod(pod)
-            elif pod is not None:
+            if pod is not None and pod.status.phase == "Failed":
                 self.patch_already_checked(pod)
+            elif pod is not None:
+                self.pod_manager.delete_pod(pod)
         context["task_state_store"].delete(POD_IDENTIFIER_STATE_KEY)
 
     def _fresh(self) -> k8s.V1Pod | None:

@@ -15,8 +15,8 @@ class Size:
     cpu: str = "500m"
     memory: str = "1Gi"
     memory_limit: str = "4Gi"
-    scratch: str = "2Gi"
-    """Size limit of the folders for temporary files; the only ones that can be written."""
+    scratch: str = "4Gi"
+    """Most that temporary files and logs may take; nothing else can be written."""
     deadline_s: int = 2 * 3600
     """The pod is ended after so long; a step with checkpoints goes on from the last one at the next try."""
     gpus: int = 0
@@ -25,11 +25,11 @@ class Size:
 
     @property
     def requests(self) -> dict[str, str]:
-        return {"cpu": self.cpu, "memory": self.memory, **self._devices}
+        return {"cpu": self.cpu, "memory": self.memory, "ephemeral-storage": "1Gi", **self._devices}
 
     @property
     def limits(self) -> dict[str, str]:
-        return {"memory": self.memory_limit, **self._devices}
+        return {"memory": self.memory_limit, "ephemeral-storage": self.scratch, **self._devices}
 
     @property
     def _devices(self) -> dict[str, str]:
