@@ -12,8 +12,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from spira.apps.receipts import settings_of, with_receipt
-from spira.apps.training_inputs import location_of, outside_inputs
-from spira.apps.training_run import TrainRequest, config_of_request, folds_of_manifest
+from spira.apps.training_inputs import folds_of_manifest, location_of, outside_inputs
+from spira.apps.training_run import TrainRequest, config_of_request
 from spira.apps.training_settings import ReceiptSettings
 from spira.infra.objects.port import Objects
 from spira.kernel.errors import Conflict, InvalidInput, Problem

@@ -25,6 +25,9 @@ def train(
     *,
     manifest: Annotated[str, typer.Option(help="Data set: CSV or Parquet, a file or s3://…")],
     noise: Annotated[str | None, typer.Option(help="Noise recordings for noisy copies of the training set.")] = None,
+    evaluation: Annotated[
+        str | None, typer.Option(help="Frozen evaluation data set: people of their own, who take no part in training.")
+    ] = None,
     preset: Annotated[str | None, typer.Option(help=f"Named configuration (default {DEFAULT_PRESET}).")] = None,
     config: Annotated[Path | None, typer.Option(help="Configuration as strict JSON.")] = None,
     override: Set = None,
@@ -45,6 +48,7 @@ def train(
     request = TrainRequest(
         manifest=manifest,
         noise=noise,
+        evaluation=evaluation,
         preset=preset,
         config=config,
         overrides=tuple(override or ()),

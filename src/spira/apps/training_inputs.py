@@ -6,13 +6,16 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from spira.apps.training_settings import PROJECT, TrainingSettings, pseudonym_key
+from spira.infra.stores import open_objects
 from spira.kernel.errors import InvalidInput, NotFound, Problem
 from spira.kernel.ids import sha256_hex
 from spira.orchestration.contract import Outside, digest_of
 from spira.privacy.pseudonyms import Pseudonyms
 from spira.training.adapters.manifests import parse_manifest
 from spira.training.adapters.recordings import LocatedRecordings
-from spira.training.core.dataset import DatasetConfig, Table
+from spira.training.core.config import TrainingConfig
+from spira.training.core.dataset import DatasetConfig, Table, read_rows
+from spira.training.core.splitters import divide, numbers, people_of_rows
 from spira.training.use_cases.listen import locate
 
 if TYPE_CHECKING:
@@ -53,7 +56,7 @@ def outside_inputs(
     noise: str | None,
     evaluation: str | None = None,
 ) -> dict[str, Outside]:
-    """Everything that a run takes from outside the object store; `evaluation` is the frozen data set."""
+    """Everything that a run takes from outside its steps."""
     recordings = LocatedRecordings()
     outside = {
         "dataset": outside_manifest(location_of(manifest), columns=config.columns, recordings=recordings),
@@ -64,9 +67,31 @@ def outside_inputs(
         columns = config.noise_columns
         outside["noise"] = outside_manifest(location_of(noise), columns=columns, recordings=recordings)
     if evaluation is not None:
-        found = outside_manifest(location_of(evaluation), columns=config.columns, recordings=recordings)
-        outside["evaluation"] = found
-    return outside
+        columns = config.columns
+        outside["evaluation"] = outside_manifest(location_of(evaluation), columns=columns, recordings=recordings)
+    return outside | _last_accepted(settings, config)
+
+
+def _last_accepted(settings: TrainingSettings, config: DatasetConfig) -> dict[str, Outside]:
+    """The record that the data are compared with, where a data set of the series was accepted before."""
+    from spira.training.use_cases.accept_dataset import last_accepted
+
+    objects = open_objects(settings.objects_url)
+    key = last_accepted(config.series, store=objects)
+    return {} if key is None else {"accepted": Outside(location=key, digest=sha256_hex(objects.get(key)))}
+
+
+def folds_of_manifest(manifest: str, config: TrainingConfig) -> int:
+    """How many sides are held out one after the other: folds of the manifest or of the configuration, or sites.
+
+    Raises InvalidInput where the people can't be divided so; rows that are wrong are left to the check.
+    """
+    rows, problems = read_rows(read_table(location_of(manifest), LocatedRecordings()), config.dataset)
+    people = people_of_rows(rows)
+    split = config.split
+    if not problems:
+        divide(people, kind=split.kind, folds=split.folds, test_share=split.test_share, seed=config.seed)
+    return len(numbers(people, kind=split.kind, folds=split.folds))
 
 
 def pseudonyms(settings: TrainingSettings) -> Pseudonyms:

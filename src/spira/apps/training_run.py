@@ -9,7 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from spira.apps.training_inputs import location_of, open_model, outside_inputs, pseudonyms, read_table
+from spira.apps.training_inputs import (
+    folds_of_manifest,
+    location_of,
+    open_model,
+    outside_inputs,
+    pseudonyms,
+    read_table,
+)
 from spira.apps.training_settings import environment_of, in_workspace
 from spira.apps.training_views import ProgressWatcher, progress_bar
 from spira.infra.objects.port import Objects
@@ -21,7 +28,6 @@ from spira.orchestration.runs import record_run
 from spira.orchestration.steps import plan, step_named
 from spira.training.adapters.recordings import LocatedRecordings
 from spira.training.core.config import TrainingConfig, read_config, read_preset
-from spira.training.core.dataset import read_rows
 
 DEFAULT_PRESET = "robust"
 
@@ -32,6 +38,7 @@ class TrainRequest:
 
     manifest: str
     noise: str | None = None
+    evaluation: str | None = None
     preset: str | None = None
     config: Path | None = None
     overrides: tuple[str, ...] = ()
@@ -49,7 +56,9 @@ def run_training(request: TrainRequest) -> dict[str, Any]:
     if request.first is not None:
         step_named(request.first)
     settings = in_workspace(request.workspace)
-    outside = outside_inputs(settings, config.dataset, manifest=request.manifest, noise=request.noise)
+    outside = outside_inputs(
+        settings, config.dataset, manifest=request.manifest, noise=request.noise, evaluation=request.evaluation
+    )
     objects = open_objects(settings.objects_url)
     run = Run(
         steps=plan(folds=folds_of_manifest(request.manifest, config), cross_validate=request.cross_validate),
@@ -149,12 +158,6 @@ def config_of_request(request: TrainRequest) -> TrainingConfig:
         hint = "lower-case letters, digits and hyphens, at most 63"
         raise InvalidInput.of([Problem(where="--name", what=f"{name!r} is no model name", hint=hint)]) from error
     return config.model_copy(update={"publication": checked})
-
-
-def folds_of_manifest(manifest: str, config: TrainingConfig) -> int:
-    """How many folds there are: the manifest's, or as many as the configuration says."""
-    rows, _ = read_rows(read_table(location_of(manifest), LocatedRecordings()), config.dataset)
-    return len({row.fold for row in rows if row.fold is not None}) or config.split.folds
 
 
 def _told(done: Mapping[str, Done], *, objects: Objects, workspace: Path) -> dict[str, Any]:

@@ -96,3 +96,18 @@ class DeadLetter(Message):
     key: str
     value_base64: str
     reason: str
+
+
+class DatasetAccepted(Message):
+    """A data set passed the door and was accepted; the same `dataset_id` twice is the same content."""
+
+    dataset_id: Sha256
+    """Digest of the content: recordings, labels and whose they are."""
+    series: str
+    manifest: str
+    """Location of the manifest."""
+    record: str
+    """Object key of what is known about it."""
+    patients: int = Field(ge=0)
+    controls: int = Field(ge=0)
+    accepted_at: str

@@ -98,7 +98,9 @@ STEPS: tuple[Step, ...] = (
             "training/use_cases/listen.py",
             "training/use_cases/sources.py",
             "training/use_cases/validate.py",
+            "training/adapters/data_report.py",
             "training/adapters/manifests.py",
+            "training/use_cases/accept_dataset.py",
         ),
     ),
     Step(

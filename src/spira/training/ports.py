@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from spira.kernel.messages import DatasetAccepted
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -20,6 +22,20 @@ class Recordings(Protocol):
 
 Pseudonym = Callable[[str], str]
 """A participant's id to the pseudonym under which the person is known from here on; one way, keyed."""
+
+
+class Store(Protocol):
+    """Whole blobs by key, as in `infra.objects.port`."""
+
+    def put(self, key: str, data: bytes) -> object: ...
+
+    def get(self, key: str) -> bytes:
+        """Raises NotFound."""
+        ...
+
+
+Announce = Callable[[DatasetAccepted], None]
+"""Tells whoever listens that a data set was accepted; durable when it returns, or raises Unavailable."""
 
 
 class Tell(Protocol):

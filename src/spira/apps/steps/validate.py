@@ -5,38 +5,62 @@ from __future__ import annotations
 from spira.apps.steps.bench import config_of, teller
 from spira.apps.training_inputs import outside_manifest, pseudonyms, read_table
 from spira.apps.training_settings import TrainingSettings
-from spira.kernel.errors import Conflict
+from spira.kernel.errors import Conflict, InvalidInput
+from spira.kernel.ids import sha256_hex
 from spira.orchestration.contract import Workbench
 from spira.training.adapters.recordings import LocatedRecordings
+from spira.training.core.dataset import DatasetConfig, Table
+from spira.training.core.drift import Summary
 
 
 def validate(bench: Workbench, settings: TrainingSettings) -> None:
+    from spira.training.adapters.data_report import render_data_report
     from spira.training.use_cases.validate import validate as check
 
     config = config_of(bench).dataset
     recordings = LocatedRecordings()
-    tables = {}
-    for name, columns in (("dataset", config.columns), ("noise", config.noise_columns)):
-        given = bench.outside.get(name)
-        if given is None:
-            continue
-        if outside_manifest(given.location, columns=columns, recordings=recordings) != given:
-            raise Conflict(f"{given.location} or its recordings changed since the run began; run it again")
-        tables[name] = read_table(given.location, recordings)
     checked = check(
-        tables["dataset"],
-        tables.get("noise"),
+        _needed(_table(bench, "dataset", config, recordings)),
+        _table(bench, "noise", config, recordings),
+        evaluation=_table(bench, "evaluation", config, recordings),
+        accepted=_accepted(bench),
         config=config,
         recordings=recordings,
         pseudonym=pseudonyms(settings).participant,
         tell=teller(bench),
     )
     bench.write("cohort.json", checked.cohort.model_dump_json(indent=1).encode())
-    bench.write_json(
-        "report.json",
-        {
-            "problems": [problem.as_dict() for problem in checked.problems],
-            "dropped": {name: list(lines) for name, lines in checked.dropped.items()},
-            "notes": list(checked.notes),
-        },
-    )
+    if checked.evaluation is not None:
+        bench.write("evaluation.json", checked.evaluation.model_dump_json(indent=1).encode())
+    report = checked.report()
+    bench.write_json("report.json", report)
+    bench.write("report.html", render_data_report(report, title="The data of this training"))
+
+
+def _table(bench: Workbench, name: str, config: DatasetConfig, recordings: LocatedRecordings) -> Table | None:
+    """Raises Conflict when the manifest or a recording changed since the run began."""
+    given = bench.outside.get(name)
+    if given is None:
+        return None
+    columns = config.noise_columns if name == "noise" else config.columns
+    if outside_manifest(given.location, columns=columns, recordings=recordings) != given:
+        raise Conflict(f"{given.location} or its recordings changed since the run began; run it again")
+    return read_table(given.location, recordings)
+
+
+def _needed(table: Table | None) -> Table:
+    if table is None:
+        raise InvalidInput("the run names no data set: SPIRA_STEP_OUTSIDE lacks 'dataset'")
+    return table
+
+
+def _accepted(bench: Workbench) -> Summary | None:
+    """What the last accepted data set looked like when the run began."""
+    from spira.training.use_cases.accept_dataset import read_accepted
+
+    given = bench.outside.get("accepted")
+    if given is None:
+        return None
+    if sha256_hex(bench.objects.get(given.location)) != given.digest:
+        raise Conflict(f"{given.location} changed since the run began; run it again")
+    return read_accepted(given.location, store=bench.objects).summary

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from spira.kernel.errors import InvalidInput, Problem
-from spira.training.core.dataset import CLASS_NAMES, Label
+from spira.training.core.dataset import CLASS_NAMES, Label, Row
 
 Kind = Literal["folds", "holdout", "leave-one-site-out"]
 HELD_OUT, REST = 0, 1
@@ -30,6 +30,23 @@ class Person:
     sites: frozenset[str] = frozenset()
     """More than one where recordings of a person come from several; empty text where one is not told."""
     pair: int | None = None
+
+
+def people_of_rows(rows: Iterable[Row]) -> list[Person]:
+    """Everybody of a manifest, by the ids that it uses."""
+    own: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        own[row.participant].append(row)
+    return [
+        Person(
+            name=name,
+            label=same[0].label,
+            fold=same[0].fold,
+            sites=frozenset(row.facets.get("site", "") for row in same),
+            pair=same[0].matched_pair,
+        )
+        for name, same in own.items()
+    ]
 
 
 def divide(people: Sequence[Person], *, kind: Kind, folds: int, test_share: float, seed: int) -> dict[str, int]:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from spira.kernel.clock import Clock, utc_now
 from spira.kernel.errors import InvalidInput, Problem
-from spira.training.core.census import Take, content_digest, summary_of
+from spira.training.core.census import Take, content_digest, counts_of, qualities_of, summary_of
 from spira.training.core.cohort import Cohort, Recording
 from spira.training.core.dataset import CLASS_NAMES, DatasetConfig, Table
 from spira.training.core.drift import Shift, Summary, compare, refused
@@ -52,6 +53,17 @@ class Validated:
     @property
     def evaluation_digest(self) -> str:
         return content_digest(self.evaluation_takes) if self.evaluation is not None else ""
+
+    def report(self) -> dict[str, Any]:
+        """Everything that is told about the check, as JSON values."""
+        return {
+            "problems": [problem.as_dict() for problem in self.problems],
+            "dropped": {name: list(lines) for name, lines in self.dropped.items()},
+            "notes": list(self.notes),
+            "shifts": [shift.as_dict() for shift in self.shifts],
+            "data": _description(self.takes),
+            "evaluation": None if self.evaluation is None else _description(self.evaluation_takes),
+        }
 
 
 def validate(
@@ -194,6 +206,10 @@ def _refuse_shifts(checked: Validated, config: DatasetConfig) -> None:
     ]
     if problems:
         raise InvalidInput.of(problems)
+
+
+def _description(takes: Sequence[Take]) -> dict[str, Any]:
+    return {"digest": content_digest(takes), "counts": counts_of(takes), "quality": qualities_of(takes)}
 
 
 def _headline(problems: Sequence[Problem]) -> str:
