@@ -91,6 +91,18 @@ up: $(SETUP) ## Start the whole platform as local processes (see ports it prints
 down: $(SETUP) ## Stop what `make up` started
 	@$(BIN)/spira down
 
+.PHONY: images
+images: $(SETUP) ## Build the container images (IMAGES="ml airflow"; IMAGE_TOOL, REGISTRY: see images/build.py)
+	@$(BIN)/python images/build.py $(IMAGES)
+
+.PHONY: airflow
+airflow: $(SETUP) ## Airflow with our DAGs on this machine, on the cluster of KUBECONFIG (see images/airflow/standalone.py)
+	@$(BIN)/python images/airflow/standalone.py
+
+.PHONY: e2e-training
+e2e-training: $(SETUP) ## The training DAG on the cluster of KUBECONFIG, from image to approval, killed pods included
+	@$(BIN)/python tests/e2e/training.py $(E2E_ARGS)
+
 .PHONY: bench
 bench: $(SETUP) ## Speed beside the obvious alternatives, as ratios from one run
 	@$(BIN)/spira bench features
