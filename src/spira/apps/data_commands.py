@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from spira.apps.data_accept import accept
 from spira.apps.data_validate import validate
 from spira.kernel.errors import InvalidInput, NotFound, Problem
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 data_app = typer.Typer(add_completion=False, no_args_is_help=True)
 data_app.command("validate")(validate)
+data_app.command("accept")(accept)
 
 Replace = Annotated[bool, typer.Option("--replace", help="Replace what the folder holds.")]
 Map = Annotated[list[str] | None, typer.Option("--map", metavar="OURS=THEIRS", help="Name of a column; repeatable.")]

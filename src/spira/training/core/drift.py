@@ -22,6 +22,8 @@ _T = TypeVar("_T")
 _SHARES = np.linspace(0.0, 1.0, 101)
 _ALPHA = 0.05
 _DRAWS = 2000
+_FEW = 20
+"""Percentiles of fewer people would tell somebody's own value, and prove nothing."""
 _HALF_A_PERSON = 0.5
 """Added to each category, so that one that is new or gone gives a finite index."""
 
@@ -35,7 +37,7 @@ class DriftConfig(BaseModel):
     """`note`: a shift is told; `refuse`: a shift beyond doubt stops the training."""
     max_ks: float = Field(default=0.2, gt=0.0, lt=1.0)
     max_psi: float = Field(default=0.25, gt=0.0)
-    min_people: int = Field(default=30, ge=2)
+    min_people: int = Field(default=30, ge=_FEW)
     """Fewer people on either side are not compared."""
 
 
@@ -44,7 +46,7 @@ class _Value(BaseModel):
 
 
 class Numbers(_Value):
-    """A number of each of `n` people: the percentiles from 0 to 100, nobody's own value being told."""
+    """A number of each of `n` people: the percentiles from 0 to 100, or none of few people."""
 
     n: int
     percentiles: tuple[float, ...] = ()
@@ -52,8 +54,8 @@ class Numbers(_Value):
     @classmethod
     def of(cls, values: Iterable[float | None]) -> Numbers:
         known = [value for value in values if value is not None]
-        if not known:
-            return cls(n=0)
+        if len(known) < _FEW:
+            return cls(n=len(known))
         return cls(n=len(known), percentiles=tuple(round(float(one), 4) for one in np.quantile(known, _SHARES)))
 
 
@@ -99,7 +101,7 @@ class Shift:
 
 
 def compare(before: Summary, now: Summary, config: DriftConfig) -> list[Shift]:
-    """Every respect in which either was described."""
+    """Every respect in which either tells something."""
     numbers = [
         _judged(name, "KS", config, *_both(before.numbers, now.numbers, name, Numbers(n=0)))
         for name in sorted({*before.numbers, *now.numbers})
@@ -108,7 +110,7 @@ def compare(before: Summary, now: Summary, config: DriftConfig) -> list[Shift]:
         _judged(name, "PSI", config, *_both(before.words, now.words, name, Words(counts={})))
         for name in sorted({*before.words, *now.words})
     ]
-    return numbers + words
+    return [one for one in numbers + words if one.people_before or one.people_now]
 
 
 def ks(before: Numbers, now: Numbers) -> tuple[float, float, float]:
