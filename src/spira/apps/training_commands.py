@@ -18,6 +18,7 @@ Workspace = Annotated[Path, typer.Option(help="Folder for objects, registry and 
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="A.B=VALUE", help="Change one setting; repeatable.")]
 WORKSPACE = Path("var")
 DEFAULT_PRESET = "robust"
+_LABEL_DEPENDENT = ("augmentation.allow_label_dependent=true",)
 
 
 @train_app.command()
@@ -37,6 +38,10 @@ def train(
     cross_validate: Annotated[
         bool, typer.Option("--cross-validate", help="Pool the scores of all held-out folds, beside a plain baseline.")
     ] = False,
+    allow_label_dependent_noise: Annotated[
+        bool,
+        typer.Option("--allow-label-dependent-noise", help="Noise may tell the label; the bias gate is to find it."),
+    ] = False,
     name: Annotated[str | None, typer.Option(metavar="MODEL", help="Name in the registry.")] = None,
     jobs: Annotated[int, typer.Option(min=0, help="Steps at the same time; 0: one per core.")] = 0,
     as_json: AsJson = False,
@@ -51,7 +56,7 @@ def train(
         evaluation=evaluation,
         preset=preset,
         config=config,
-        overrides=tuple(override or ()),
+        overrides=(*(override or ()), *(_LABEL_DEPENDENT if allow_label_dependent_noise else ())),
         workspace=workspace,
         first=first,
         resume=resume,

@@ -1,23 +1,13 @@
 from __future__ import annotations
 
-import inspect
-
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
-from spira.training.core import noise
 from spira.training.core.noise import AugmentationConfig, add_noise, generated_bank
-from spira.training.use_cases import features
 
 BANK = generated_bank(seed=3, clips=4, samples=16_000)
 CLIP = (0.1 * np.sin(np.arange(24_000) / 20)).astype(np.float32)
-
-
-def test_noise_is_blind_to_the_label() -> None:
-    """Neither the mixing nor the features know of labels, so both classes get noise of one distribution."""
-    for module in (noise, features):
-        names = {name for _, one in inspect.getmembers(module, inspect.isfunction) for name in one.__code__.co_names}
-        assert "label" not in names
 
 
 def test_noise_depends_on_the_seed_alone() -> None:
@@ -65,3 +55,38 @@ def test_silence_adds_nothing() -> None:
     silence = [np.zeros(1000, dtype=np.float32)]
 
     assert np.array_equal(add_noise(CLIP, silence, AugmentationConfig(variants=1), seed=(1,)), CLIP)
+
+
+def test_numbers_of_insertions_that_differ_by_label_need_to_be_allowed() -> None:
+    with pytest.raises(
+        ValidationError, match=r"insertions_control 5 and insertions_patient 4.*--allow-label-dependent"
+    ):
+        AugmentationConfig(variants=8, insertions_control=5, insertions_patient=4)
+    with pytest.raises(ValidationError, match="insertions_control 1 and insertions_patient 0"):
+        AugmentationConfig(variants=8, insertions_patient=0)
+
+    allowed = AugmentationConfig(variants=8, insertions_control=5, insertions_patient=4, allow_label_dependent=True)
+    equal = AugmentationConfig(variants=8, insertions_control=2, insertions_patient=2)
+
+    assert (allowed.insertions_of(0), allowed.insertions_of(1)) == (5, 4)
+    assert (equal.insertions_of(0), equal.insertions_of(1)) == (2, 2)
+    assert AugmentationConfig(insertions=3).insertions_of(1) == 3
+
+
+def test_no_insertion_leaves_the_clip_as_it_is() -> None:
+    config = AugmentationConfig(variants=1)
+
+    assert np.array_equal(add_noise(CLIP, BANK, config, seed=(1,), insertions=0), CLIP)
+    assert np.array_equal(
+        add_noise(CLIP, BANK, config, seed=(1,), insertions=1), add_noise(CLIP, BANK, config, seed=(1,))
+    )
+
+
+def test_an_excerpt_goes_on_from_the_noise_s_beginning_where_it_ends() -> None:
+    ramp = (np.arange(1, 101) / 1000).astype(np.float32)
+    clip = np.zeros(250, dtype=np.float32)
+
+    noisy = add_noise(clip, [ramp], AugmentationConfig(variants=1, peak_low=0.1, peak_high=0.1), seed=(4,))
+
+    start = round(float(noisy[0]) * 1000) - 1
+    assert np.allclose(noisy, ramp[(start + np.arange(250)) % 100], atol=1e-6)

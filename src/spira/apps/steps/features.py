@@ -1,4 +1,4 @@
-"""Step `features`: one shard of the recordings, clean and with noise."""
+"""Step `features`: one piece of the recordings, clean and with noise."""
 
 from __future__ import annotations
 
@@ -15,6 +15,13 @@ def features(bench: Workbench, settings: TrainingSettings) -> None:  # noqa: ARG
     request = FeatureRequest(
         windows=config.windows, features=config.features, augmentation=config.augmentation, seed=config.seed
     )
-    shards = compute_shards(cohort_of(bench), request, recordings=LocatedRecordings(), tell=teller(bench))
+    shards = compute_shards(
+        cohort_of(bench),
+        request,
+        recordings=LocatedRecordings(),
+        tell=teller(bench),
+        piece=bench.parameters["shard"],
+        pieces=bench.parameters["shards"],
+    )
     for name, data in shards:
         bench.write(name, data)

@@ -1,4 +1,4 @@
-"""Noise for training: how much and where, decided without ever seeing a label."""
+"""Noise for training: how much and where. No label decides it, unless somebody says in so many words that it may."""
 
 from __future__ import annotations
 
@@ -34,7 +34,13 @@ _Clip = TypeVar("_Clip", bound=Grouped)
 
 
 class AugmentationConfig(BaseModel):
-    """Noisy copies of the training recordings; evaluation and serving never see one."""
+    """Noisy copies of the training recordings; evaluation and serving never see one.
+
+    A copy is drawn once, from the seed, the version's number and the recording's bytes, and kept with the features;
+    with 8 or more `variants` an epoch rarely hears the same mixture again. Voices are never mixed here: a sum of two
+    people's recordings would belong to two people, and features are made before people are divided into those that
+    are fitted on and those that judge. Mixing is for `training.mixup_alpha`, within a batch of fitted people.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -44,6 +50,12 @@ class AugmentationConfig(BaseModel):
     """Noisy copies of each recording; an epoch takes one version of each at random."""
     insertions: int = Field(default=1, ge=1, le=16)
     """Noise excerpts added to a copy."""
+    insertions_control: int | None = Field(default=None, ge=0, le=16)
+    insertions_patient: int | None = Field(default=None, ge=0, le=16)
+    """Excerpts added to a copy of a control's and of a patient's recording; null: `insertions`; 0: the copy is the
+    recording as it is. Different numbers make noise a sign of the label, which the bias battery must find."""
+    allow_label_dependent: bool = False
+    """Whether the two may differ: for repeating published experiments, and for seeing the gate catch it."""
     level: Literal["peak", "snr"] = "peak"
     peak_low: float = Field(default=0.033474047, gt=0.0, le=1.0)
     peak_high: float = Field(default=0.19233719, gt=0.0, le=1.0)
@@ -56,6 +68,21 @@ class AugmentationConfig(BaseModel):
     kinds: tuple[str, ...] = ()
     """Kinds of the noise manifest that are used; empty: all."""
 
+    def insertions_of(self, label: int) -> int:
+        """Excerpts for a copy of a control's (0) or a patient's (1) recording."""
+        own = self.insertions_patient if label else self.insertions_control
+        return self.insertions if own is None else own
+
+    @model_validator(mode="after")
+    def _noise_tells_no_label(self) -> Self:
+        control, patient = self.insertions_of(0), self.insertions_of(1)
+        if control != patient and not self.allow_label_dependent:
+            raise ValueError(
+                f"insertions_control {control} and insertions_patient {patient} differ, so that noise tells the label; "
+                "make them equal, or set augmentation.allow_label_dependent (--allow-label-dependent-noise)"
+            )
+        return self
+
     @model_validator(mode="after")
     def _bounds_are_in_order(self) -> Self:
         for low, high in (("peak_low", "peak_high"), ("snr_low_db", "snr_high_db")):
@@ -65,15 +92,21 @@ class AugmentationConfig(BaseModel):
 
 
 def add_noise(
-    clip: FloatArray, bank: Sequence[FloatArray], config: AugmentationConfig, *, seed: Sequence[int]
+    clip: FloatArray,
+    bank: Sequence[FloatArray],
+    config: AugmentationConfig,
+    *,
+    seed: Sequence[int],
+    insertions: int | None = None,
 ) -> FloatArray:
     """A copy of `clip` (float32 [samples]) with excerpts of `bank` added, within [-1, 1].
 
-    What is added depends on the clip's length, its level with `snr`, and `seed` alone: on no label.
+    What is added depends on the clip's length, its level with `snr`, `seed` and the number of `insertions` (that of
+    `config` where none is given) alone.
     """
     random = np.random.default_rng(list(seed))
     noisy = clip.astype(np.float64)
-    for _ in range(config.insertions):
+    for _ in range(config.insertions if insertions is None else insertions):
         excerpt = _excerpt(bank, len(clip), random)
         noisy += excerpt * _gain(clip, excerpt, config, random)
     return np.clip(noisy, -1.0, 1.0).astype(np.float32)
@@ -122,12 +155,17 @@ def generated_bank(*, seed: int, clips: int = 8, samples: int = 80_000) -> list[
 def _excerpt(bank: Sequence[FloatArray], length: int, random: np.random.Generator) -> FloatArray:
     for _ in range(_DRAWS):
         noise = bank[int(random.integers(len(bank)))]
-        repeated = np.tile(noise, -(-length // len(noise)) + 1)
-        start = random.integers(len(noise))
-        excerpt = repeated[start : start + length]
+        excerpt = _from(noise, int(random.integers(len(noise))), length)
         if np.abs(excerpt).max(initial=0.0) >= _QUIET:
             break
     return excerpt
+
+
+def _from(noise: FloatArray, start: int, length: int) -> FloatArray:
+    """`length` samples from `start` on, over and over where the noise is shorter."""
+    if start + length <= len(noise):
+        return noise[start : start + length]
+    return np.resize(np.concatenate((noise[start:], noise[:start])), length)
 
 
 def _gain(clip: FloatArray, excerpt: FloatArray, config: AugmentationConfig, random: np.random.Generator) -> float:
