@@ -107,6 +107,10 @@ e2e-training: $(SETUP) ## The training DAG on the cluster of KUBECONFIG, from im
 bench: $(SETUP) ## Speed beside the obvious alternatives, as ratios from one run
 	@$(BIN)/spira bench features
 
+.PHONY: chaos-train
+chaos-train: $(SETUP) ## kill -9 a fit at random batches and resume it: are the bits those of an unbroken one? (KILLS=50)
+	@$(BIN)/python tests/chaos/train.py --kills $(or $(KILLS),50)
+
 .PHONY: clean
 clean: ## Remove what can be made again (not the virtual environment, not ./var)
 	@rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist

@@ -1,222 +1,236 @@
-"""A real, tiny fit on made-up audio."""
+"""Real, tiny fits on made-up features."""
 
 from __future__ import annotations
 
-import io
-import os
-import signal
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
-import soundfile
+import torch
 
-from spira.infra.objects.file_objects import FileObjects
-from spira.kernel.errors import NotFound
-from spira.kernel.ids import sha256_hex
-from spira.training.core.cohort import Cohort, Recording, Split, split
-from spira.training.core.config import TrainingConfig, read_preset
-from spira.training.core.figures import Scored, auc
-from spira.training.ports import Checkpoints
-from spira.training.use_cases.evaluate import score
-from spira.training.use_cases.features import FeatureRequest, assemble, compute_shards, version_of
-from spira.training.use_cases.train import Fitted, Versions, train
-from spira.voice.decode import SAMPLE_RATE
-from spira.voice.score import ScreeningModel
+from spira.kernel.errors import InvalidInput
+from spira.training.core.calibration import pooled
+from spira.training.core.figures import auc
+from spira.training.core.member import Member
+from spira.training.use_cases.material import Material, batches_of
+from spira.voice.network import build_network
 
-OVERRIDES = ("training.epochs=5", "training.patience=null", "network.members=2", "features.n_mfcc=8")
+MakeToy = Callable[..., Any]
 
 
-class MadeUp:
-    """Recordings that are computed when read: patients' voices tremble."""
-
-    def read(self, location: str) -> bytes:
-        seed = int(location)
-        random = np.random.default_rng(seed)
-        times = np.arange(SAMPLE_RATE) / SAMPLE_RATE
-        phase = 2 * np.pi * random.uniform(100, 140) * times + (seed % 2) * 2.0 * np.sin(2 * np.pi * 9 * times)
-        tone = 0.1 * sum(np.sin(k * phase) / k for k in range(1, 8)) + 0.003 * random.standard_normal(len(times))
-        return wav(tone.astype(np.float32))
+def bits(members: tuple[Member, ...]) -> list[dict[str, bytes]]:
+    return [member.files() for member in members]
 
 
-def wav(samples: np.typing.NDArray[np.float32]) -> bytes:
-    out = io.BytesIO()
-    soundfile.write(out, samples, SAMPLE_RATE, format="WAV", subtype="PCM_16")
-    return out.getvalue()
+def test_the_loss_falls_and_people_never_fitted_are_told_apart(make_toy: MakeToy) -> None:
+    toy = make_toy("training.epochs=15", "network.members=4")
+
+    members = toy.fit()
+
+    everybody = pooled(members, toy.cohort)
+    assert auc(everybody.person_logits, everybody.labels).value > 0.9
+    for member in members:
+        assert member.facts.curves["loss"][-1] < member.facts.curves["loss"][0]
 
 
-class StoredCheckpoints:
-    """Checkpoints in a folder; may end the process after some saves."""
+def test_a_fit_back_propagates_into_every_weight(make_toy: MakeToy) -> None:
+    """Upstream's loss was detached, or wrapped in a new tensor, so nothing was ever learned."""
+    for network in (("network.architecture=robust",), ("network.architecture=spiraconv-v2", "network.dropout=0.1")):
+        toy = make_toy(*network, "training.epochs=1", frames=60, bins=2)
+        begun = make_toy(*network, "training.epochs=1", "training.learning_rate=1e-30", frames=60, bins=2)
 
-    def __init__(self, root: Path, *, killed_after: int = -1) -> None:
-        self.objects = FileObjects(root)
-        self.saves = 0
-        self.killed_after = killed_after
+        (fitted,), (still,) = toy.fit(), begun.fit()
 
-    def load(self, name: str) -> bytes | None:
-        try:
-            return self.objects.get(name)
-        except NotFound:
-            return None
-
-    def save(self, name: str, data: bytes) -> None:
-        self.objects.put(name, data)
-        self.saves += 1
-        if self.saves == self.killed_after:
-            os.kill(os.getpid(), signal.SIGKILL)
+        names = [name for name in fitted.weights if "running" not in name and "num_batches" not in name]
+        assert names
+        assert all(not fitted.weights[name].equal(still.weights[name]) for name in names)
 
 
-def quiet(done: int, total: int, note: str = "") -> None:
-    """Hears nothing."""
+def test_nothing_of_the_test_fold_is_ever_asked_for(make_toy: MakeToy) -> None:
+    """Upstream chose its best checkpoint on the test set."""
+    toy = make_toy("network.members=5")
+    tested = set(toy.sides()[0].test)
+
+    toy.fit()
+
+    assert tested
+    assert {recording for recording, _ in toy.windows.asked} == set(range(32)) - tested
 
 
-@pytest.fixture(scope="module")
-def cohort() -> Cohort:
-    return Cohort(
-        recordings=tuple(
-            Recording(
-                row=n + 2,
-                location=str(n),
-                sha256=sha256_hex(MadeUp().read(str(n))),
-                duration_s=1.0,
-                participant=f"p-{n:03d}",
-                label=1 if n % 2 else 0,
-                fold=None,
-                matched_pair=None,
-                age=None,
-                facets={},
-            )
-            for n in range(32)
-        )
+def test_a_member_is_judged_by_people_it_is_not_fitted_on_and_only_on_clean_recordings(make_toy: MakeToy) -> None:
+    toy = make_toy("training.time_masks=1", "training.time_mask_frames=2")
+    (sides,) = toy.sides().values()
+
+    (member,) = toy.fit()
+
+    assert {one.recording for one in member.heard} == set(sides.validation)
+    assert {version for recording, version in toy.windows.asked if recording in sides.validation} == {0}
+    assert {version for recording, version in toy.windows.asked if recording in sides.train} == {0, 1}
+
+
+def test_the_members_judge_everybody_outside_the_test_fold_once(make_toy: MakeToy) -> None:
+    toy = make_toy("network.members=4", "training.epochs=1")
+
+    members = toy.fit()
+
+    judged = [one.recording for member in members for one in member.heard]
+    assert sorted(judged) == sorted(set(range(32)) - set(toy.sides()[0].test))
+
+
+def test_validation_is_without_dropout_gradients_and_moments(make_toy: MakeToy) -> None:
+    """Upstream validated in training mode: it dropped units out and moved the norms' moments."""
+    toy = make_toy("network.dropout=0.5", "training.epochs=1")
+    (sides,) = toy.sides().values()
+
+    (member,) = toy.fit()
+
+    heard = {one.recording: one.logits for one in member.heard}
+    network = build_network(toy.config.network, frames=10, bins=4)
+    network.load_state_dict(dict(member.weights))
+    network.eval()
+    for recording in sides.validation:
+        with torch.inference_mode():
+            assert network(*toy.windows.windows(recording, 0)).tolist() == pytest.approx(heard[recording], abs=1e-5)
+
+
+def test_the_learning_rate_follows_the_schedule_batch_by_batch(make_toy: MakeToy) -> None:
+    """Upstream computed its schedule and never used it."""
+    toy = make_toy("training.warmup_steps=4", "training.learning_rate=0.1", "training.batch_recordings=6")
+
+    (member,) = toy.fit()
+
+    per_epoch = len(batches_of(np.arange(member.facts.fitted), 6))
+    expected = [0.1 * 2 * min(s * 4**-1.5, s**-0.5) for s in (per_epoch, 2 * per_epoch, 3 * per_epoch)]
+    assert member.facts.curves["learning_rate"] == pytest.approx(expected)
+
+
+def test_a_class_may_be_absent_from_a_batch(make_toy: MakeToy) -> None:
+    """Upstream took the mean of both classes' losses in a batch: not a number when one is absent."""
+    words = ("training.batch_recordings=2", "training.class_balance=loss")
+    toy = make_toy(*words, labels=[0, 0, 0, 1] * 8)
+
+    (member,) = toy.fit()
+
+    assert np.isfinite(member.facts.curves["loss"]).all()
+
+
+def test_recordings_of_exactly_one_window_and_an_odd_number_of_them_are_fine(make_toy: MakeToy) -> None:
+    """Upstream's random crop and its mixing by pairs raised."""
+    toy = make_toy(
+        "training.mixup_alpha=0.4", "training.batch_recordings=3", windows_each=1, people=33, labels=[0, 1, 0] * 11
     )
 
+    (member,) = toy.fit()
 
-@pytest.fixture(scope="module")
-def config() -> TrainingConfig:
-    return read_preset("smoke", overrides=OVERRIDES)
-
-
-@pytest.fixture(scope="module")
-def shards(cohort: Cohort, config: TrainingConfig) -> dict[str, bytes]:
-    return dict(compute_shards(cohort, request_of(config), recordings=MadeUp(), tell=quiet))
+    assert len(member.facts.curves["loss"]) == 3
 
 
-@pytest.fixture(scope="module")
-def versions(shards: dict[str, bytes]) -> Versions:
-    return {version_of(name): assemble([data]) for name, data in shards.items()}
+def test_a_last_batch_of_one_recording_joins_the_one_before() -> None:
+    assert batches_of(np.arange(9), 4) == [slice(0, 4), slice(4, 9)]
+    assert batches_of(np.arange(10), 4) == [slice(0, 4), slice(4, 8), slice(8, 10)]
+    assert batches_of(np.arange(1), 4) == [slice(0, 1)]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Material:
-    """What a fit is given."""
+def test_the_same_seed_gives_the_same_bits_and_members_differ(make_toy: MakeToy) -> None:
+    toy = make_toy("network.members=2")
 
-    cohort: Cohort
-    versions: Versions
-    sides: Split
-    config: TrainingConfig
+    first, second = bits(toy.fit()), bits(toy.fit())
 
-    def fit(self, checkpoints: Checkpoints, *, config: TrainingConfig | None = None, resume: bool = False) -> Fitted:
-        return train(
-            self.cohort,
-            self.versions,
-            self.sides,
-            config=config or self.config,
-            trained_on={"cohort": "0" * 64},
-            code_version="test",
-            checkpoints=checkpoints,
-            tell=quiet,
-            resume=resume,
-        )
-
-    def score(self, model: ScreeningModel, *, backwards: bool = False) -> list[Scored]:
-        indexes = self.sides.test[::-1] if backwards else self.sides.test
-        return score(model, self.cohort, indexes, recordings=MadeUp(), tell=quiet)
+    assert first == second
+    assert first[0]["member-00.safetensors"] != first[1]["member-01.safetensors"]
 
 
-@pytest.fixture(scope="module")
-def material(cohort: Cohort, versions: Versions, config: TrainingConfig) -> Material:
-    sides = split(cohort, fold=0, folds=4, validation_share=0.25, seed=1)
-    return Material(cohort=cohort, versions=versions, sides=sides, config=config)
+def test_a_member_does_not_depend_on_the_part_it_is_fitted_in(make_toy: MakeToy) -> None:
+    toy = make_toy("network.members=3")
+    sides = toy.sides()
+
+    together = toy.fit()
+    alone = toy.fit(sides={2: sides[2]})
+
+    assert bits(alone) == bits(together)[2:]
 
 
-@pytest.fixture(scope="module")
-def unbroken(material: Material, tmp_path_factory: pytest.TempPathFactory) -> Fitted:
-    return material.fit(StoredCheckpoints(tmp_path_factory.mktemp("unbroken")))
+def test_a_member_comes_back_from_its_files_to_the_bit(make_toy: MakeToy) -> None:
+    (member,) = make_toy().fit()
+
+    again = Member.of_files(member.files(), number=0)
+
+    assert again.files() == member.files()
+    assert (again.facts, again.heard) == (member.facts, member.heard)
 
 
-def request_of(config: TrainingConfig) -> FeatureRequest:
-    return FeatureRequest(
-        windows=config.windows, features=config.features, augmentation=config.augmentation, seed=config.seed
+def test_a_loss_that_is_no_number_ends_the_fit_and_says_where(make_toy: MakeToy) -> None:
+    toy = make_toy(
+        "training.learning_rate=1e30",
+        "training.schedule=constant",
+        "network.architecture=spiraconv-v2",
+        frames=60,
+        bins=2,
     )
 
-
-def weights(fitted: Fitted, folder: Path) -> bytes:
-    fitted.model.save(folder)
-    return (folder / "weights.safetensors").read_bytes()
-
-
-def test_the_loss_falls_and_the_classes_are_told_apart(material: Material, unbroken: Fitted) -> None:
-    scored = material.score(unbroken.model)
-
-    assert auc([one.score for one in scored], [one.label for one in scored]).value > 0.9
-    for member in (0, 1):
-        losses = unbroken.curves[f"member{member}.loss"]
-        assert losses[-1] < losses[0]
+    with pytest.raises(
+        InvalidInput, match=r"training\.learning_rate: the loss became (nan|inf) in member 1, epoch 1, b"
+    ):
+        toy.fit()
 
 
-def test_a_fit_that_is_killed_and_resumed_equals_an_unbroken_one(
-    tmp_path: Path, material: Material, unbroken: Fitted
-) -> None:
-    child = os.fork()
-    if child == 0:
-        material.fit(StoredCheckpoints(tmp_path / "c", killed_after=7))
-        os._exit(0)
-    _, status = os.waitpid(child, 0)
-    checkpoints = StoredCheckpoints(tmp_path / "c")
+def test_long_gradients_are_clipped(make_toy: MakeToy) -> None:
+    """With plain Adam only the relative size counts, so a clip shows once it changes from batch to batch."""
+    words = ("training.epochs=2",)
 
-    resumed = material.fit(checkpoints, resume=True)
+    (free,), (loose,), (tight,) = (
+        make_toy(*words, *clip).fit() for clip in ((), ("training.clip_norm=1e9",), ("training.clip_norm=1e-3",))
+    )
 
-    assert os.WTERMSIG(status) == signal.SIGKILL
-    assert checkpoints.saves == 3
-    assert weights(resumed, tmp_path / "a") == weights(unbroken, tmp_path / "b")
-    assert (resumed.curves, resumed.model.settings) == (unbroken.curves, unbroken.model.settings)
+    assert bits((free,)) == bits((loose,))
+    assert bits((free,)) != bits((tight,))
 
 
-def test_without_resume_a_checkpoint_is_not_read(tmp_path: Path, material: Material) -> None:
-    short = read_preset("smoke", overrides=[*OVERRIDES, "training.epochs=1"])
-    checkpoints = StoredCheckpoints(tmp_path)
-    material.fit(checkpoints, config=short)
+def test_the_sampler_draws_both_classes_alike(make_toy: MakeToy) -> None:
+    labels = ([0] * 7 + [1]) * 20
+    toy = make_toy("training.class_balance=sampler", labels=labels)
+    (sides,) = toy.sides().values()
 
-    material.fit(checkpoints, config=short)
+    material = Material.of(toy.cohort, toy.windows, sides, config=toy.config)
+    order, _ = material.deal(np.random.default_rng(1))
 
-    assert checkpoints.saves == 4
-
-
-def test_a_saved_and_loaded_model_scores_the_same_to_the_bit(
-    tmp_path: Path, material: Material, unbroken: Fitted
-) -> None:
-    unbroken.model.save(tmp_path)
-
-    loaded = ScreeningModel.load(tmp_path)
-
-    assert material.score(loaded, backwards=True)[::-1] == material.score(unbroken.model)
+    assert material.labels.mean() == pytest.approx(1 / 8, abs=0.01)
+    assert material.labels[order].mean() == pytest.approx(0.5, abs=0.15)
+    assert material.weights is None
 
 
-def test_features_depend_neither_on_threads_nor_on_the_order_of_rows(
-    cohort: Cohort, config: TrainingConfig, shards: dict[str, bytes]
-) -> None:
-    again = dict(compute_shards(cohort, request_of(config), recordings=MadeUp(), tell=quiet, threads=1))
-    turned = Cohort(recordings=cohort.recordings[::-1])
-    backwards = dict(compute_shards(turned, request_of(config), recordings=MadeUp(), tell=quiet))
+def test_the_loss_gives_both_classes_the_same_mass(make_toy: MakeToy) -> None:
+    toy = make_toy("training.class_balance=loss", labels=([0] * 7 + [1]) * 8)
+    (sides,) = toy.sides().values()
 
-    assert again == shards
-    for name, data in backwards.items():
-        ours, theirs = assemble([shards[name]]), assemble([data])
-        assert ours["values"].flip(0).equal(theirs["values"])
+    material = Material.of(toy.cohort, toy.windows, sides, config=toy.config)
+
+    assert material.weights is not None
+    assert material.weights.mean() == pytest.approx(1.0)
+    assert material.weights[material.labels == 1].sum() == pytest.approx(material.weights[material.labels == 0].sum())
+    assert material.chances is None
 
 
-def test_the_clean_version_has_no_noise_and_the_others_have(versions: Versions, cohort: Cohort) -> None:
-    assert set(versions) == {0, 1}
-    assert not versions[0]["values"].equal(versions[1]["values"])
-    assert versions[0]["recording"].tolist() == list(range(len(cohort.recordings)))
+def test_without_clean_and_without_noisy_recordings_there_is_nothing_to_fit_on(make_toy: MakeToy) -> None:
+    toy = make_toy("augmentation.clean=false", "augmentation.variants=1", versions=(0,))
+
+    with pytest.raises(InvalidInput, match=r"augmentation\.clean: .* no noisy copies"):
+        toy.fit()
+
+
+def test_noisy_copies_alone_are_taken_when_clean_ones_are_not_wanted(make_toy: MakeToy) -> None:
+    toy = make_toy("augmentation.clean=false", "augmentation.variants=2", versions=(0, 1, 2))
+    (sides,) = toy.sides().values()
+
+    toy.fit()
+
+    assert {version for recording, version in toy.windows.asked if recording in sides.train} == {1, 2}
+
+
+def test_pooled_statistics_are_computed_once_for_all_members(make_toy: MakeToy) -> None:
+    toy = make_toy("network.members=4", "training.epochs=5")
+
+    toy.fit()
+
+    assert len(toy.windows.asked) == len(set(toy.windows.asked))

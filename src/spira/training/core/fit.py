@@ -59,11 +59,11 @@ class FitState:
         self.step += 1
         self.losses.append(loss)
 
-    def note_epoch(self, *, validation_loss: float, validation_auc: float) -> None:
+    def note_epoch(self, *, validation_loss: float, validation_auc: float, learning_rate: float) -> None:
         """Count an epoch; its weights are kept when its validation AUC is the highest, or equal with a lower loss."""
         self.epoch += 1
-        rate, loss = float(self.optimiser.param_groups[0]["lr"]), float(np.mean(self.losses))
-        for name, value in zip(CURVES, (loss, validation_loss, validation_auc, rate), strict=True):
+        loss = float(np.mean(self.losses))
+        for name, value in zip(CURVES, (loss, validation_loss, validation_auc, learning_rate), strict=True):
             self.curves[name].append(value)
         if (validation_auc, -validation_loss) > (self.best_auc, -self.best_loss):
             self.best_epoch, self.best_auc, self.best_loss = self.epoch, validation_auc, validation_loss

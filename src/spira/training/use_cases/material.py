@@ -125,7 +125,8 @@ class PooledWindows:
     def windows(self, recording: int, version: int) -> tuple[Tensor, Tensor]:
         if (recording, version) not in self._kept:
             values, mask = self._windows.windows(recording, version)
-            self._kept[recording, version] = statistics(values, mask), mask.any(1, keepdim=True)
+            pooled = statistics(values.clone(), mask.clone())  # memory of their own, aligned alike in every process
+            self._kept[recording, version] = pooled, mask.any(1, keepdim=True)
         return self._kept[recording, version]
 
 

@@ -155,7 +155,7 @@ class _Fit:
         if self.ranks.size > 1:
             torch.manual_seed(hash((self.seed, state.step, self.ranks.rank)) % 2**63)
         for group in state.optimiser.param_groups:
-            group["lr"] = learning_rate(state.step + 1, training, steps=training.epochs * self.batches)
+            group["lr"] = self._rate(state.step + 1)
         state.optimiser.zero_grad(set_to_none=True)
         batch, counted = self._share(state, places)
         values, targets = augmented(batch.values, batch.mask, batch.targets, config=training, random=state.random)
@@ -186,7 +186,10 @@ class _Fit:
         people = out_of_sample(self.cohort, {one.recording: np.array(one.logits) for one in heard})
         area = auc(people.scores(temperature=1.0, bias=0.0), people.labels).value
         loss, area = self.ranks.agreed((self._number(loss, state), area))
-        state.note_epoch(validation_loss=loss, validation_auc=area)
+        state.note_epoch(validation_loss=loss, validation_auc=area, learning_rate=self._rate(state.step))
+
+    def _rate(self, step: int) -> float:
+        return learning_rate(step, self.config.training, steps=self.config.training.epochs * self.batches)
 
     @torch.inference_mode()
     def _heard(self, state: FitState) -> tuple[Heard, ...]:
