@@ -59,6 +59,7 @@ _CONFIG = (
     "training/core/evaluation.py",
     "training/core/noise.py",
     "training/core/strict_json.py",
+    "training/core/v1_grid.py",
 )
 _MEASURES = (
     "training/core/bootstrap.py",
@@ -74,9 +75,12 @@ _EVIDENCE = (
     "training/core/gates.py",
     "training/core/plain.py",
     "training/core/slices.py",
+    "training/use_cases/assess.py",
     "training/use_cases/baseline.py",
+    "training/use_cases/champion.py",
     "training/use_cases/evaluate.py",
 )
+_REGISTERED = ("apps/steps/champion.py", "infra/mlflow_registry.py")
 _REPORT = ("training/adapters/plots.py", "training/adapters/report.py")
 
 STEPS: tuple[Step, ...] = (
@@ -178,7 +182,8 @@ STEPS: tuple[Step, ...] = (
         sections=("balance", "battery", "evaluation", "split", "seed"),
         reads=("validate", "ensemble"),
         takes={"validate": ("cohort.json", "evaluation.json")},
-        code=("apps/steps/evaluate.py", *_DOOR, *_COHORT, *_SCIENCE, *_CONFIG, *_EVIDENCE, *_REPORT),
+        outside=("champion", "pseudonyms"),
+        code=("apps/steps/evaluate.py", *_DOOR, *_COHORT, *_SCIENCE, *_CONFIG, *_EVIDENCE, *_REPORT, *_REGISTERED),
     ),
     Step(
         name="cross-validate",
@@ -208,17 +213,38 @@ STEPS: tuple[Step, ...] = (
             *_SCIENCE,
             "training/ports.py",
             "infra/mlflow_registry.py",
+            "training/adapters/card.py",
             "training/adapters/mlflow_tracker.py",
             "training/adapters/pyfunc_model.py",
+            "training/core/card.py",
             "training/use_cases/publish.py",
         ),
     ),
 )
 
+RESCORE = Step(
+    name="rescore",
+    does="test a finished model on a data set that it never saw",
+    sections=("balance", "battery", "dataset", "evaluation", "seed"),
+    outside=("model", "champion", "dataset", "noise", "pseudonyms"),
+    code=(
+        "apps/steps/rescore.py",
+        *STEPS[0].code,
+        *_DOOR,
+        *_COHORT,
+        *_SCIENCE,
+        *_CONFIG,
+        *_EVIDENCE,
+        *_REPORT,
+        *_REGISTERED,
+    ),
+)
+"""No step of a training run: `spira evaluate` does it alone."""
+
 
 def step_named(name: str) -> Step:
     """Raises NotFound, with the names that exist."""
-    for step in STEPS:
+    for step in (*STEPS, RESCORE):
         if step.name == name:
             return step
     raise NotFound(f"step {name!r} does not exist; there are {', '.join(step.name for step in STEPS)}")

@@ -68,7 +68,7 @@ def counts_of(takes: Sequence[Take]) -> dict[str, Any]:
     for name in FACETS:
         if any(name in one.facets for one in people):
             counted = Counter((one.facets.get(name, _NOT_TOLD), one.label) for one in people)
-            values = sorted({value for value, _ in counted})
+            values = sorted({value for value, _ in counted}, key=lambda value: (not value.startswith("<"), value))
             by_facet[name] = {value: [counted[value, 0], counted[value, 1]] for value in values}
     return {
         "recordings": len(takes),

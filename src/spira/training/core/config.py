@@ -10,6 +10,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from spira.kernel.errors import InvalidInput, NotFound, Problem
+from spira.training.core import v1_grid
 from spira.training.core.balance import BalanceConfig
 from spira.training.core.battery import BatteryConfig
 from spira.training.core.dataset import DatasetConfig
@@ -132,13 +133,16 @@ class TrainingConfig(_Section):
 
 
 def preset_names() -> tuple[str, ...]:
-    return tuple(sorted(file.stem for file in PRESETS.glob("*.json")))
+    return tuple(sorted({*(file.stem for file in PRESETS.glob("*.json")), *v1_grid.preset_names()}))
 
 
 def read_preset(name: str, *, overrides: Sequence[str] = ()) -> TrainingConfig:
     """Raises NotFound, with the names that exist, and what `read_config` raises."""
     if name not in preset_names():
         raise NotFound(f"preset {name!r} does not exist; there are {', '.join(preset_names())}")
+    experiment = v1_grid.experiment_of(name)
+    if experiment is not None:
+        return read_config(PRESETS / f"{v1_grid.BASE}.json", overrides=(*experiment.overrides(), *overrides))
     return read_config(PRESETS / f"{name}.json", overrides=overrides)
 
 
