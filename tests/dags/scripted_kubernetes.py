@@ -177,6 +177,7 @@ def _handler(kubernetes: Kubernetes) -> type[BaseHTTPRequestHandler]:  # noqa: C
             self._answer_pod(pod)
 
         def do_DELETE(self) -> None:
+            self._body()  # options; unread they would be taken for the next question
             self._answer_pod(kubernetes.delete(_name(self._path()[0]) or ""))
 
         def _path(self) -> tuple[str, dict[str, list[str]]]:
@@ -184,7 +185,7 @@ def _handler(kubernetes: Kubernetes) -> type[BaseHTTPRequestHandler]:  # noqa: C
             return parts.path, parse_qs(parts.query)
 
         def _body(self) -> Body:
-            body: Body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))))
+            body: Body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))) or b"{}")
             return body
 
         def _answer_log(self) -> None:

@@ -107,7 +107,7 @@ def test_the_first_pod_is_told_the_form_of_the_run(world: World) -> None:
 def test_a_run_that_a_new_data_set_started_takes_its_manifest_from_the_event(airflow: None) -> None:
     from types import SimpleNamespace
 
-    from spira.orchestration.pods import run_parameters
+    from spira.orchestration.pod_environment import run_parameters
 
     event = SimpleNamespace(extra={"manifest": "s3://b/new.csv", "from": "elsewhere"})
     context = {"params": {"manifest": None, "preset": "robust"}, "triggering_asset_events": {"asset": [event]}}

@@ -14,9 +14,7 @@ second pod, and a pod that ended meanwhile is not done again.
 
 from __future__ import annotations
 
-import contextlib
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -30,6 +28,7 @@ from kubernetes.client import models as k8s
 
 from spira.kernel.errors import InvalidInput
 from spira.orchestration import pod_parts
+from spira.orchestration.pod_environment import common_environment, first_environment, step_environment
 from spira.orchestration.pod_settings import VARIABLE, PodSettings, read_pod_settings
 from spira.orchestration.receipts import REFUSED_EXIT_CODES, Receipt, Refusal, read_receipt, receipt_key
 
@@ -114,10 +113,9 @@ class StepPod(KubernetesPodOperator):
         """Start the pod, or find the one that an earlier try left, and defer."""
         self._furnish(context)
         left = context["task_state_store"].get(POD_IDENTIFIER_STATE_KEY)
-        if left is not None and self._receipt(context) is not None:
-            self.log.info("Pod %s of an earlier try left a receipt that nobody read", left)
-            self.pod = self._get_pod_from_task_state_store(context)
-            self._judge(context, trouble=None)
+        if isinstance(left, dict) and self._receipt(context) is not None:
+            self.log.info("Pod %s of an earlier try left a receipt that nobody read", left["name"])
+            self._judge(context, name=str(left["name"]), namespace=str(left["namespace"]), trouble=None)
             return
         super().execute(context)
 
@@ -128,7 +126,7 @@ class StepPod(KubernetesPodOperator):
             super().trigger_reentry(context, event)
         except Exception as error:  # noqa: BLE001 - whatever it makes of the end, the receipt decides
             trouble = error
-        self._judge(context, trouble=trouble)
+        self._judge(context, name=event["name"], namespace=event["namespace"], trouble=trouble)
 
     def get_or_create_pod(self, pod_request_obj: k8s.V1Pod, context: Context) -> k8s.V1Pod:
         """The pod of an earlier try that nobody judged, whatever its phase, else a new one.
@@ -170,33 +168,17 @@ class StepPod(KubernetesPodOperator):
         self.volumes = pod_parts.scratch_volumes(size)
         self.volume_mounts = pod_parts.scratch_mounts()
         self.env_from = pod_parts.environment_sources(settings)
-        self.env_vars = [k8s.V1EnvVar(name=name, value=value) for name, value in self._environment(context).items()]
+        told = common_environment(settings, label=piece["label"], receipt=self._receipt_key(context))
+        if self.prepared is None:
+            told |= first_environment(context)
+        else:
+            told |= step_environment(self.prepared, piece, after=self.after, params=context["params"])
+        self.env_vars = [k8s.V1EnvVar(name=name, value=value) for name, value in told.items()]
         self.labels = {
             "app.kubernetes.io/part-of": "spira",
             "app.kubernetes.io/component": "training-step",
             "spira/step": self.step,
             "spira/label": make_safe_label_value(piece["label"]),
-        }
-
-    def _environment(self, context: Context) -> dict[str, str]:
-        common = {
-            "HOME": pod_parts.SCRATCH,
-            "TMPDIR": pod_parts.SCRATCH,
-            **self._settings.environment,
-            "SPIRA_IMAGE": self._settings.image,
-            "SPIRA_STEP_LABEL": self._piece["label"],
-            "SPIRA_STEP_RECEIPT": self._receipt_key(context),
-        }
-        if self.prepared is None:
-            return common | {"SPIRA_RUN_PARAMETERS": json.dumps(run_parameters(context))}
-        told = self.prepared["told"]
-        return common | {
-            "SPIRA_STEP_CONFIG": told["config"],
-            "SPIRA_STEP_PARAMETERS": json.dumps(self._piece["parameters"]),
-            "SPIRA_STEP_INPUTS": json.dumps(self._inputs()),
-            "SPIRA_STEP_OUTSIDE": json.dumps(told["outside"]),
-            "SPIRA_STEP_RESUME": "true",
-            "SPIRA_STEP_FORCE": json.dumps(not context["params"].get("allow_cache", True)),
         }
 
     @property
@@ -210,77 +192,62 @@ class StepPod(KubernetesPodOperator):
             raise AirflowSkipException(f"this run has no step {self.step!r}")
         return pieces[0]
 
-    def _inputs(self) -> dict[str, str]:
-        """Manifests of the pieces that this one reads, by label."""
-        found = {one["label"]: one["manifest"] for one in _flat(self.after)}
-        missing = [label for label in self._piece["after"] if label not in found]
-        if missing:
-            hint = "a task that was marked as successful by hand leaves none; clear it"
-            raise AirflowFailException(f"no manifest of {', '.join(missing)} ({hint})")
-        return {label: found[label] for label in self._piece["after"]}
-
     # The verdict
 
-    def _judge(self, context: Context, *, trouble: Exception | None) -> None:
+    def _judge(self, context: Context, *, name: str, namespace: str, trouble: Exception | None) -> None:
         """Push the receipt of a step that is done; otherwise raise, by whether another try may help.
 
         Where the store does not answer, or the pod still runs, nothing is judged and the next try goes on with it.
         """
         receipt = self._receipt(context)
-        if receipt is None and trouble is not None and self._runs_unjudged():
-            raise AirflowException("the pod can't be watched now; the next try goes on with it") from trouble
-        self._forget_pod(context)
+        try:
+            pod = self._find(name, namespace)
+        except Exception as error:
+            if receipt is None:
+                raise AirflowException(f"the cluster does not answer; the next try goes on with {name}") from error
+            pod = None
+        if receipt is None and trouble is not None and pod is not None and self._goes_on(pod):
+            raise AirflowException(f"pod {name} can't be watched now; the next try goes on with it") from trouble
+        self._let_go(pod, context)
         if isinstance(receipt, Receipt):
             if trouble is not None:
                 self.log.warning("%s is there, so the step is done. Heard: %s", receipt.manifest, trouble)
             context["ti"].xcom_push(key="return_value", value=receipt.model_dump(mode="json"))
             return
-        if isinstance(receipt, Refusal):
-            if receipt.permanent:
-                raise AirflowFailException(f"step {receipt.label} refused: {receipt.lines()}") from trouble
-            raise AirflowException(f"step {receipt.label}: {receipt.lines()}") from trouble
-        code = pod_parts.exit_code(self.pod, self.base_container_name)
-        kind = AirflowFailException if code in REFUSED_EXIT_CODES else AirflowException
-        name = "" if self.pod is None else f" {self.pod.metadata.name}"
-        raise kind(f"pod{name} {pod_parts.ending(self.pod, self.base_container_name)}") from trouble
+        raise self._verdict(receipt, pod or self.pod, name=name) from trouble
 
-    def _runs_unjudged(self) -> bool:
-        """Whether the pod goes on and the provider has not given it up; also when nobody can tell."""
-        if self.pod is None:
-            return False
-        try:
-            pod = self._fresh()
-        except Exception:  # noqa: BLE001 - whatever keeps us from the API
-            return True
-        checked = pod is not None and (pod.metadata.labels or {}).get(self.POD_CHECKED_KEY) == "True"
-        return pod is not None and pod.status.phase not in ENDED and not checked
+    def _verdict(self, refusal: Refusal | None, pod: k8s.V1Pod | None, *, name: str) -> AirflowException:
+        """The error of a step that is not done; AirflowFailException where no other try would help."""
+        if refusal is not None and refusal.permanent:
+            return AirflowFailException(f"step {refusal.label} refused: {refusal.lines()}")
+        if refusal is not None:
+            return AirflowException(f"step {refusal.label}: {refusal.lines()}")
+        refused = pod_parts.exit_code(pod, self.base_container_name) in REFUSED_EXIT_CODES
+        kind = AirflowFailException if refused else AirflowException
+        return kind(f"pod {name} {pod_parts.ending(pod, self.base_container_name)}")
 
-    def _forget_pod(self, context: Context) -> None:
-        """No later try goes on with a judged pod. One that failed is kept for a look, one that waits for its image not."""
-        with self._best_effort("tidy up after the pod"):
-            pod = self._fresh()
-            if pod is not None and pod.status.phase == "Failed":
-                self.patch_already_checked(pod)
-            elif pod is not None:
-                self.pod_manager.delete_pod(pod)
+    def _goes_on(self, pod: k8s.V1Pod) -> bool:
+        """Whether it may still end well, and the provider has not given it up."""
+        checked = (pod.metadata.labels or {}).get(self.POD_CHECKED_KEY) == "True"
+        return pod.status.phase not in ENDED and not checked
+
+    def _let_go(self, pod: k8s.V1Pod | None, context: Context) -> None:
+        """No later try goes on with a judged pod. One that failed is kept for a look, one that still waits is not."""
+        if pod is not None:
+            tidy = self.patch_already_checked if pod.status.phase == "Failed" else self.pod_manager.delete_pod
+            try:
+                tidy(pod)
+            except Exception as error:  # noqa: BLE001 - the verdict stands, whatever the cluster says now
+                self.log.warning("Could not tidy up after pod %s: %s", pod.metadata.name, error)
         context["task_state_store"].delete(POD_IDENTIFIER_STATE_KEY)
 
-    def _fresh(self) -> k8s.V1Pod | None:
-        if self.pod is None:
-            return None
+    def _find(self, name: str, namespace: str) -> k8s.V1Pod | None:
         try:
-            return self.hook.get_pod(self.pod.metadata.name, self.pod.metadata.namespace)
+            return self.hook.get_pod(name, namespace)
         except ApiException as error:
             if error.status == 404:
                 return None
             raise
-
-    @contextlib.contextmanager
-    def _best_effort(self, what: str) -> Iterator[None]:
-        try:
-            yield
-        except Exception as error:  # noqa: BLE001 - the verdict stands, whatever the API says now
-            self.log.warning("Could not %s: %s", what, error)
 
     # What it stands on
 
@@ -302,21 +269,3 @@ class StepPod(KubernetesPodOperator):
 
     def _receipt(self, context: Context) -> Receipt | Refusal | None:
         return read_receipt(self._objects, self._receipt_key(context))
-
-
-def run_parameters(context: Context) -> dict[str, Any]:
-    """The run's form; a run that a new data set started takes the manifest from the asset's event."""
-    given = dict(context["params"])
-    events = [event for found in (context.get("triggering_asset_events") or {}).values() for event in found]
-    for event in events:
-        given |= {name: value for name, value in (event.extra or {}).items() if name in given and not given[name]}
-    return given
-
-
-def _flat(outputs: Sequence[Any]) -> Iterator[Mapping[str, Any]]:
-    """Receipts of tasks and of mapped tasks; skipped ones have none."""
-    for output in outputs:
-        if isinstance(output, Mapping):
-            yield output
-        elif output is not None:
-            yield from (one for one in output if one is not None)
