@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from spira.kernel.errors import InvalidInput, Problem
 from spira.voice import columns
+
+_JUDGED_AT_ONCE = 32
+"""Windows whose maps are held together where no gradient needs them: 3 MB each."""
 
 
 class SpiraConv(nn.Module):
@@ -47,8 +51,11 @@ class SpiraConv(nn.Module):
 
     def forward(self, values: Tensor, mask: Tensor) -> Tensor:  # noqa: ARG002 - every network takes the mask
         maps = values.unsqueeze(1)
-        plain = self._batch_norm or maps.is_cuda
-        return self.classify(self.convolutions(maps) if plain else self._by_columns(maps))
+        if self._batch_norm or maps.is_cuda:
+            return self.classify(self.convolutions(maps))
+        if torch.is_grad_enabled():
+            return self.classify(self._by_columns(maps))
+        return torch.cat([self.classify(self._by_columns(some)) for some in maps.split(_JUDGED_AT_ONCE)])
 
     def classify(self, maps: Tensor) -> Tensor:
         """Logits [B] from the last convolution's maps [B, C, T, F]."""
