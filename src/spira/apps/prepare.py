@@ -16,7 +16,7 @@ from spira.apps.training_inputs import folds_of_manifest, location_of, outside_i
 from spira.apps.training_run import TrainRequest, config_of_request
 from spira.apps.training_settings import ReceiptSettings
 from spira.infra.objects.port import Objects
-from spira.kernel.errors import Conflict, InvalidInput, Problem
+from spira.kernel.errors import Conflict, InvalidInput, NotFound, Problem
 from spira.kernel.ids import sha256_hex
 from spira.orchestration.contract import Outside, digest_of
 from spira.orchestration.process import store_config
@@ -24,6 +24,9 @@ from spira.orchestration.receipts import Receipt
 from spira.orchestration.steps import STEPS, Planned, plan
 from spira.training.adapters.recordings import LocatedRecordings
 from spira.training.core.config import TrainingConfig
+from spira.training.use_cases.accept_dataset import last_accepted, read_accepted
+
+_ACCEPTED = "dataset:"
 
 
 class RunParameters(BaseModel):
@@ -32,7 +35,7 @@ class RunParameters(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     manifest: str | None = None
-    """Data set: location of its manifest."""
+    """Data set: location of its manifest, or dataset:SERIES for the last accepted one of a series."""
     noise: str | None = None
     evaluation: str | None = None
     """Frozen data set that the model is judged on beside its held-out people."""
@@ -79,7 +82,12 @@ def _prepare(settings: PrepareSettings, objects: Objects) -> Receipt:
     config = config_of_parameters(given)
     _check_frozen(given)
     outside = outside_inputs(
-        settings, config.dataset, manifest=given.manifest, noise=given.noise, evaluation=given.evaluation
+        settings,
+        config.dataset,
+        manifest=given.manifest,
+        noise=given.noise,
+        evaluation=given.evaluation,
+        model=config.publication.model_name,
     )
     folds = folds_of_manifest(given.manifest, config)
     steps = plan(folds=folds, cross_validate=given.cross_validate, shards=given.shards, parts=given.parts)
@@ -104,6 +112,20 @@ def read_parameters(text: str) -> RunParameters:
             Problem(where=".".join(map(str, one["loc"])) or "the run's parameters", what=one["msg"])
             for one in error.errors()
         ) from error
+
+
+def manifest_of(given: str | None, objects: Objects) -> str:
+    """Where the manifest lies; raises InvalidInput without one and NotFound for a series that nothing is in."""
+    if given is None:
+        hint = "give its location, such as s3://bucket/rows.csv, or dataset:SERIES"
+        raise InvalidInput.of([Problem(where="manifest", what="is missing", hint=hint)])
+    if not given.startswith(_ACCEPTED):
+        return given
+    series = given.removeprefix(_ACCEPTED)
+    key = last_accepted(series, store=objects)
+    if key is None:
+        raise NotFound(f"manifest: no data set of the series {series!r} was accepted; see spira data accept")
+    return read_accepted(key, store=objects).manifest
 
 
 def config_of_parameters(given: RunParameters) -> TrainingConfig:

@@ -76,15 +76,33 @@ def evaluate(
     model: Annotated[str, typer.Argument(help="Folder, NAME, NAME@ALIAS or NAME/VERSION.")],
     *,
     manifest: Annotated[str, typer.Option(help="Data set of people whom the model never saw.")],
+    noise: Annotated[str | None, typer.Option(help="Noise recordings for the tests with added noise.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Write the report (HTML) here.")] = None,
+    allow_seen: Annotated[
+        bool, typer.Option("--allow-seen", help="Go on although the model was trained on some of these people.")
+    ] = False,
     override: Set = None,
     workspace: Workspace = WORKSPACE,
     as_json: AsJson = False,
 ) -> None:
-    """Score the people of a manifest with a model and tell how well it does."""
-    from spira.apps.training_run import run_evaluation
+    """Test a model on the people of a manifest: data, quality, slices, changes that must not matter, the champion.
+
+    Each gate answers PASS, FAIL or NOT ENOUGH DATA, with its reason; a gate that fails is no error of the command.
+    """
+    from spira.apps.evaluation_run import EvaluationRequest, run_evaluation
     from spira.apps.training_views import show_metrics
 
-    told = run_evaluation(model, manifest=manifest, overrides=override or (), workspace=workspace)
+    told = run_evaluation(
+        EvaluationRequest(
+            model=model,
+            manifest=manifest,
+            noise=noise,
+            overrides=tuple(override or ()),
+            workspace=workspace,
+            report=report,
+            allow_seen=allow_seen,
+        )
+    )
     if as_json:
         typer.echo(json.dumps(told, ensure_ascii=False))
     else:

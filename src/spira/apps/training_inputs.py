@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from spira.apps.steps.champion import model_inside
 from spira.apps.training_settings import PROJECT, TrainingSettings, pseudonym_key
 from spira.infra.stores import open_objects
-from spira.kernel.errors import InvalidInput, NotFound, Problem
+from spira.kernel.errors import InvalidInput, Problem
 from spira.kernel.ids import sha256_hex
 from spira.orchestration.contract import Outside, digest_of
 from spira.privacy.pseudonyms import Pseudonyms
@@ -20,6 +21,10 @@ from spira.training.use_cases.listen import locate
 
 if TYPE_CHECKING:
     from spira.voice.score import ScreeningModel
+
+
+CHAMPION = "production"
+"""Alias of the version that a new one is measured against."""
 
 
 def location_of(manifest: str) -> str:
@@ -55,12 +60,13 @@ def outside_inputs(
     manifest: str,
     noise: str | None,
     evaluation: str | None = None,
+    model: str = "",
 ) -> dict[str, Outside]:
-    """Everything that a run takes from outside its steps."""
+    """Everything that a run takes from outside its steps; `model` is the name whose champion it is measured against."""
     recordings = LocatedRecordings()
     outside = {
         "dataset": outside_manifest(location_of(manifest), columns=config.columns, recordings=recordings),
-        "pseudonyms": Outside(location=PROJECT, digest=pseudonyms(settings).participant("fingerprint of the key")),
+        "pseudonyms": pseudonym_input(settings),
         "registry": Outside(location=settings.mlflow_tracking_uri, digest=digest_of([settings.mlflow_tracking_uri])),
     }
     if noise is not None:
@@ -69,7 +75,18 @@ def outside_inputs(
     if evaluation is not None:
         columns = config.columns
         outside["evaluation"] = outside_manifest(location_of(evaluation), columns=columns, recordings=recordings)
-    return outside | _last_accepted(settings, config)
+    return outside | _last_accepted(settings, config) | champion_of(settings, model)
+
+
+def champion_of(settings: TrainingSettings, model: str) -> dict[str, Outside]:
+    """The version in production of this name, as the registry says now; nothing where there is none."""
+    from spira.infra.registry_aliases import version_behind
+
+    root = settings.mlflow_artifact_root
+    found = version_behind(settings.mlflow_tracking_uri, root, name=model, alias=CHAMPION) if model else None
+    if found is None:
+        return {}
+    return {"champion": Outside(location=f"models:/{model}/{found.version}", digest=found.digest)}
 
 
 def _last_accepted(settings: TrainingSettings, config: DatasetConfig) -> dict[str, Outside]:
@@ -94,6 +111,11 @@ def folds_of_manifest(manifest: str, config: TrainingConfig) -> int:
     return len(numbers(people, kind=split.kind, folds=split.folds))
 
 
+def pseudonym_input(settings: TrainingSettings) -> Outside:
+    """The key by its fingerprint: under another key the same people have other pseudonyms."""
+    return Outside(location=PROJECT, digest=pseudonyms(settings).participant("fingerprint of the key"))
+
+
 def pseudonyms(settings: TrainingSettings) -> Pseudonyms:
     return Pseudonyms(key=pseudonym_key(settings), project=PROJECT)
 
@@ -107,18 +129,10 @@ def open_model(settings: TrainingSettings, model: str) -> tuple[str, ScreeningMo
 
     folder = Path(model)
     if folder.is_dir():
-        return PurePosixPath(folder.absolute()).name, ScreeningModel.load(_screening_folder(folder))
+        return PurePosixPath(folder.absolute()).name, ScreeningModel.load(model_inside(folder))
     from spira.infra.mlflow_registry import MlflowRegistry, parse_model_uri
 
     registry = MlflowRegistry(settings.mlflow_tracking_uri, settings.mlflow_artifact_root)
     found = registry.resolve(*parse_model_uri(model))
     shown = f"{found.name}/{found.version}"
-    return shown, ScreeningModel.load(_screening_folder(registry.fetch(found.name, found.version)))
-
-
-def _screening_folder(folder: Path) -> Path:
-    """The folder itself, or the one inside a registered model."""
-    found = next((file.parent for file in sorted(folder.rglob("model.json"))), None)
-    if found is None:
-        raise NotFound(f"{folder} holds no model: model.json is missing")
-    return found
+    return shown, ScreeningModel.load(model_inside(registry.fetch(found.name, found.version)))

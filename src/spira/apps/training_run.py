@@ -9,16 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from spira.apps.training_inputs import (
-    folds_of_manifest,
-    location_of,
-    open_model,
-    outside_inputs,
-    pseudonyms,
-    read_table,
-)
+from spira.apps.training_inputs import folds_of_manifest, open_model, outside_inputs
 from spira.apps.training_settings import environment_of, in_workspace
-from spira.apps.training_views import ProgressWatcher, progress_bar
+from spira.apps.training_views import ProgressWatcher
 from spira.infra.objects.port import Objects
 from spira.infra.stores import open_objects
 from spira.kernel.errors import InvalidInput, Problem
@@ -26,7 +19,6 @@ from spira.orchestration.contract import Done
 from spira.orchestration.process import Run, run_locally
 from spira.orchestration.runs import record_run
 from spira.orchestration.steps import plan, step_named
-from spira.training.adapters.recordings import LocatedRecordings
 from spira.training.core.config import TrainingConfig, read_config, read_preset
 
 DEFAULT_PRESET = "robust"
@@ -57,7 +49,12 @@ def run_training(request: TrainRequest) -> dict[str, Any]:
         step_named(request.first)
     settings = in_workspace(request.workspace)
     outside = outside_inputs(
-        settings, config.dataset, manifest=request.manifest, noise=request.noise, evaluation=request.evaluation
+        settings,
+        config.dataset,
+        manifest=request.manifest,
+        noise=request.noise,
+        evaluation=request.evaluation,
+        model=config.publication.model_name,
     )
     objects = open_objects(settings.objects_url)
     run = Run(
@@ -70,10 +67,20 @@ def run_training(request: TrainRequest) -> dict[str, Any]:
         jobs=request.jobs or len(os.sched_getaffinity(0)),
     )
     with ProgressWatcher() as watcher:
-        done = run_locally(run, objects=objects, watcher=watcher)
+        try:
+            done = run_locally(run, objects=objects, watcher=watcher)
+        except InvalidInput as error:
+            folder = request.workspace / "reports" / config.publication.model_name
+            raise _with_reports(error, _reports(watcher.outcomes, objects=objects, folder=folder)) from error
     run_id = record_run(done, name=config.publication.model_name, objects=objects)
     told = _told(done, objects=objects, workspace=request.workspace)
     return told | {"run_id": run_id, "notes": [*told["validation"]["notes"], *_notes(request, config)]}
+
+
+def _with_reports(error: InvalidInput, reports: Mapping[str, str]) -> InvalidInput:
+    """The error with the reports that were written before it, where people find them."""
+    written = ", ".join(reports.values())
+    return InvalidInput(f"{error}; written: {written}", problems=error.problems) if written else error
 
 
 def _notes(request: TrainRequest, config: TrainingConfig) -> list[str]:
@@ -82,33 +89,6 @@ def _notes(request: TrainRequest, config: TrainingConfig) -> list[str]:
     if config.augmentation.generated:
         return ["no noise recordings were given: coloured noise was generated for the noisy copies"]
     return ["no noise recordings were given: the model was trained on the recordings as they are"]
-
-
-def run_evaluation(model: str, *, manifest: str, overrides: Sequence[str], workspace: Path) -> dict[str, Any]:
-    """Figures of a model on the people of a manifest."""
-    from spira.training.core.config import config_of
-    from spira.training.core.strict_json import parse
-    from spira.training.use_cases.evaluate import metrics, score
-    from spira.training.use_cases.validate import validate
-
-    settings, recordings = in_workspace(workspace), LocatedRecordings()
-    table = read_table(location_of(manifest), recordings)
-    shown, screening = open_model(settings, model)
-    task = screening.settings.required_recordings[0]
-    config = config_of(parse("{}", name="config"), name="config", overrides=[f"dataset.task={task}", *overrides])
-    with progress_bar("evaluate") as tell:
-        checked = validate(
-            table,
-            None,
-            config=config.dataset,
-            recordings=recordings,
-            pseudonym=pseudonyms(settings).participant,
-            tell=tell,
-        )
-        cohort = checked.cohort
-        scored = score(screening, cohort, range(len(cohort.recordings)), recordings=recordings, tell=tell)
-    dropped = {name: list(lines) for name, lines in checked.dropped.items() if lines}
-    return metrics(scored, model=shown, config=config.evaluation) | {"dropped": dropped}
 
 
 def run_prediction(model: str, audio: Sequence[str], *, workspace: Path) -> dict[str, Any]:
@@ -151,7 +131,7 @@ def config_of_request(request: TrainRequest) -> TrainingConfig:
         origin = request.preset or DEFAULT_PRESET
         config = read_preset(origin, overrides=request.overrides)
     name = request.name or config.publication.model_name or origin.lower().replace(".", "-").replace("_", "-")
-    publication = {"model_name": name, "alias": config.publication.alias}
+    publication = config.publication.model_dump() | {"model_name": name}
     try:
         checked = type(config.publication).model_validate(publication)
     except ValueError as error:
@@ -166,11 +146,11 @@ def _told(done: Mapping[str, Done], *, objects: Objects, workspace: Path) -> dic
 
     published, test = read("publish", "published.json"), read("evaluate", "metrics.json")
     shown = f"{published['model']}/{published['version']}"
-    record = read("cross-validate", "metrics.json") if "cross-validate" in done else test
+    record, kind = _record(test, read("cross-validate", "metrics.json") if "cross-validate" in done else None)
     return {
         **record,
         "model": shown,
-        "figures": "pooled out-of-fold" if "cross-validate" in done else "held-out fold",
+        "figures": kind,
         "test": test | {"model": shown},
         "validation": read("validate", "report.json"),
         "steps": {
@@ -181,12 +161,20 @@ def _told(done: Mapping[str, Done], *, objects: Objects, workspace: Path) -> dic
     }
 
 
+def _record(test: Mapping[str, Any], pooled: Mapping[str, Any] | None) -> tuple[Mapping[str, Any], str]:
+    """The figures of record and what they are: of the frozen evaluation set, else pooled, else of the held-out fold."""
+    if test.get("evaluation"):
+        return test["evaluation"], "frozen evaluation set"
+    return (pooled, "pooled out-of-fold") if pooled is not None else (test, "held-out fold")
+
+
 def _reports(done: Mapping[str, Done], *, objects: Objects, folder: Path) -> dict[str, str]:
     """Copies of the reports where people find them."""
     files = {}
     for label, one in done.items():
-        if "report.html" in one.manifest.outputs:
+        page = one.manifest.outputs.get("report.html") or one.manifest.outputs.get("card.html")
+        if page is not None:
             folder.mkdir(parents=True, exist_ok=True)
-            (folder / f"{label}.html").write_bytes(objects.get(one.manifest.outputs["report.html"].key))
+            (folder / f"{label}.html").write_bytes(objects.get(page.key))
             files[label] = str(folder / f"{label}.html")
     return files

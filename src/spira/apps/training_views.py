@@ -27,6 +27,8 @@ class ProgressWatcher:
         self._bars = _bars(self._console)
         self._tasks: dict[str, TaskID] = {}
         self._does: dict[str, str] = {}
+        self.outcomes: dict[str, Done] = {}
+        """What is done so far, also when the run fails later."""
 
     def __enter__(self) -> Self:
         self._bars.start()
@@ -47,6 +49,7 @@ class ProgressWatcher:
         self._bars.update(task, completed=progress.done, total=progress.total, note=progress.note)
 
     def finished(self, label: str, done: Done) -> None:
+        self.outcomes[label] = done
         state = "done already" if done.reused else "done"
         state = f"done again: {', '.join(done.repaired)} was damaged" if done.repaired else state
         task = self._tasks[label]
@@ -117,6 +120,9 @@ def show_metrics(told: Mapping[str, Any], *, slices: bool = True) -> None:
     console.print(table)
     for gate in told["gates"]:
         console.print(f"{_SIGNS[gate['verdict']]}  {gate['name']}: {gate['reason']}")
+    console.print(f"verdict: [bold]{_SIGNS[told['verdict']]}[/]")
+    if "report" in told:
+        console.print(f"report: {told['report']}", soft_wrap=True)
 
 
 def _row(name: str, group: Mapping[str, Any]) -> list[str]:

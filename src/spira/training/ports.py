@@ -80,6 +80,11 @@ class Registry(Protocol):
         curves: Mapping[str, list[float]],
         datasets: Mapping[str, str],
         attachments: Mapping[str, bytes],
+        description: str = "",
+        tags: Mapping[str, str] | None = None,
     ) -> str:
-        """Log everything about the model in `folder`, register it and point `alias` at it; gives the version."""
+        """Log everything about the model in `folder`, register it and point `alias` at it; gives the version.
+
+        `attachments` are its evidence, by file name; `description` (Markdown, shortened where the registry's limit is
+        lower) and `tags` are the version's."""
         ...

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from spira.apps.training_inputs import open_model
 from spira.apps.training_settings import KEY_FILE, in_workspace
 from spira.infra.mlflow_registry import MlflowRegistry, load_pyfunc
 from spira.infra.objects.file_objects import FileObjects
+from spira.infra.registry_aliases import version_behind
 from spira.kernel.errors import Conflict, NotFound
 from spira.privacy.pseudonyms import is_pseudonym
 
@@ -57,10 +58,10 @@ def voice(seed: int) -> bytes:
     return out.getvalue()
 
 
-def data_set(folder: Path) -> Path:
+def data_set(folder: Path, of: Callable[[int], bytes] = voice) -> Path:
     rows = ["path,speaker_id,label,sex,age,fold,matched_pair"]
     for n in range(PEOPLE):
-        (folder / f"voice{n:02d}.wav").write_bytes(voice(n))
+        (folder / f"voice{n:02d}.wav").write_bytes(of(n))
         rows.append(f"voice{n:02d}.wav,speaker{n:02d},{n % 2},{'fm'[n // 2 % 2]},{30 + n},{n // 2 % 2},{n // 2}")
     (folder / "manifest.csv").write_text("\n".join(rows) + "\n")
     return folder / "manifest.csv"
@@ -186,12 +187,109 @@ def test_a_registered_model_holds_no_pickle_and_fixes_its_libraries(trained: Tra
     assert load_pyfunc(folder).predict([{"metadata": "{}", "sustained": voice(1)}])[0]["diagnosis"]
 
 
-def test_a_model_is_evaluated_on_another_manifest(trained: Trained, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_model_is_not_evaluated_on_people_it_was_trained_on(
+    trained: Trained, capsys: pytest.CaptureFixture[str]
+) -> None:
     words = ["evaluate", "tremor", "--manifest", str(trained.folder / "manifest.csv")]
+
+    told = spira(capsys, *words, "--workspace", str(trained.workspace), code=2)
+
+    fitted = [row for row in range(2, PEOPLE + 2) if (row - 2) // 2 % 2]
+    assert [problem["where"] for problem in told["problems"]] == [f"manifest, row {row}" for row in fitted]
+    assert told["problems"][0]["what"] == "tremor/1 was trained on this person"
+
+
+def test_figures_on_people_who_were_seen_are_given_with_a_failed_gate(
+    trained: Trained, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["evaluate", "tremor", "--manifest", str(trained.folder / "manifest.csv"), "--allow-seen"]
 
     told = spira(capsys, *words, "--workspace", str(trained.workspace))
 
-    assert (told["model"], told["n"]) == ("tremor/1", PEOPLE)
+    gates = {gate["name"]: gate for gate in told["gates"]}
+    assert (told["model"], told["n"], told["verdict"]) == ("tremor/1", PEOPLE, "FAIL")
+    assert gates["unseen-people"]["reason"] == f"{PEOPLE // 2 - 1} of {PEOPLE} people were seen in training"
+
+
+def test_a_model_is_evaluated_on_people_it_never_saw(
+    trained: Trained, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """The frozen baseline comes with the registered version; a second time nothing is done again."""
+    lines = (trained.folder / "manifest.csv").read_text().splitlines()
+    manifest, report = trained.folder / "unseen.csv", tmp_path / "sub" / "report.html"
+    manifest.write_text("\n".join([lines[0], *(line for n, line in enumerate(lines[1:]) if n // 2 % 2 == 0)]) + "\n")
+    words = ["evaluate", "tremor@challenger", "--manifest", str(manifest), "--report", str(report)]
+
+    told = spira(capsys, *words, "--workspace", str(trained.workspace))
+
+    gates = {gate["name"]: gate["verdict"] for gate in told["gates"]}
+    assert (told["model"], told["n"], told["baseline"]["n"]) == ("tremor/1", PEOPLE // 2 + 1, PEOPLE // 2 + 1)
+    assert (gates["unseen-people"], gates["data"], gates["champion"]) == ("PASS", "PASS", "NOT ENOUGH DATA")
+    assert told["auc"] == trained.told["test"]["auc"]
+    assert b"Evaluation of tremor/1" in report.read_bytes()
+
+
+def test_a_challenger_is_compared_with_the_champion(trained: Trained, capsys: pytest.CaptureFixture[str]) -> None:
+    """Version 1 in production, and the same data trained with another seed: who is compared was seen by neither."""
+    settings = in_workspace(trained.workspace)
+    registry = MlflowRegistry(settings.mlflow_tracking_uri, settings.mlflow_artifact_root)
+    registry.resolve("tremor", "1")
+    registry._client.set_registered_model_alias("tremor", "production", "1")
+    words = ["--set", "seed=7", "--set", "evaluation.min_test_people=10", "--set", "evaluation.slices=[]"]
+    try:
+        told = spira(capsys, *train_words(trained.folder, *words))
+    finally:
+        registry._client.delete_registered_model_alias("tremor", "production")
+
+    champion = told["champion"]
+    assert (told["model"], champion["model"], champion["n"]) == ("tremor/2", "tremor/1", PEOPLE // 2 + 1)
+    assert [one["endpoint"] for one in champion["endpoints"]] == ["AUC", "sensitivity at specificity 0.8"]
+    (gate,) = [gate for gate in told["gates"] if gate["name"] == "champion"]
+    assert gate["verdict"] in {"PASS", "NOT ENOUGH DATA"}
+    assert "tremor/1" in gate["reason"]
+
+
+def test_a_model_that_fails_a_gate_is_not_registered(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Asked for more than is possible, the gate fails; the reasons and the report are told."""
+    data_set(tmp_path, of=lambda n: voice(7 * n + 1))
+
+    words = ["--set", "evaluation.min_test_people=5", "--set", "evaluation.min_auc=0.99"]
+    told = spira(capsys, *train_words(tmp_path, *words), code=2)
+
+    assert told["message"].startswith("the model is not registered, since it fails ")
+    assert "above-chance" in told["message"]
+    assert (tmp_path / "workspace" / "reports" / "tremor" / "evaluate.html").is_file()
+    assert str(tmp_path / "workspace" / "reports" / "tremor" / "evaluate.html") in told["message"]
+    assert {"gate above-chance"} <= {problem["where"] for problem in told["problems"]}
+    assert spira(capsys, "models", "list", "--workspace", str(tmp_path / "workspace")) == []
+
+
+def test_the_card_and_the_evidence_are_kept_with_the_version(trained: Trained) -> None:
+    settings = in_workspace(trained.workspace)
+    registry = MlflowRegistry(settings.mlflow_tracking_uri, settings.mlflow_artifact_root)
+
+    card = registry.evidence("tremor", "1", "card.md").decode()
+    people = json.loads(registry.evidence("tremor", "1", "people.json"))
+    baseline = json.loads(registry.evidence("tremor", "1", "baseline.json"))
+
+    assert f"AUC {trained.told['auc']:.3f}" in card
+    assert all(gate["reason"].replace("<", "&lt;") in card for gate in trained.told["test"]["gates"])
+    assert len(people["seen"]) == PEOPLE // 2 - 1
+    assert (len(baseline["coefficients"]), baseline["people"]) == (60, PEOPLE // 2 - 1)
+    assert registry._client.get_model_version("tremor", "1").description.startswith("# Model card: tremor")
+    with pytest.raises(NotFound, match="no evidence 'none'"):
+        registry.evidence("tremor", "1", "none")
+
+
+def test_an_alias_is_found_without_mlflow_as_with_it(trained: Trained) -> None:
+    settings = in_workspace(trained.workspace)
+    place = (settings.mlflow_tracking_uri, settings.mlflow_artifact_root)
+
+    light = version_behind(*place, name="tremor", alias="challenger")
+
+    assert light == MlflowRegistry(*place).resolve("tremor", "challenger")
+    assert version_behind(*place, name="tremor", alias="nobody") is None
+    assert version_behind(*place, name="nothing", alias="challenger") is None
 
 
 def test_every_bad_recording_is_named_at_once(trained: Trained, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,6 +9,7 @@ from spira.apps.steps.ensemble import ensemble
 from spira.apps.steps.evaluate import evaluate
 from spira.apps.steps.features import features
 from spira.apps.steps.publish import publish
+from spira.apps.steps.rescore import rescore
 from spira.apps.steps.train import train
 from spira.apps.steps.validate import validate
 from spira.apps.training_settings import TrainingSettings
@@ -22,6 +23,7 @@ _BODIES: Mapping[str, Callable[[Workbench, TrainingSettings], None]] = {
     "evaluate": evaluate,
     "cross-validate": cross_validate,
     "publish": publish,
+    "rescore": rescore,
 }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from spira.apps.steps.bench import config_of, teller
 from spira.apps.training_inputs import outside_manifest, pseudonyms, read_table
 from spira.apps.training_settings import TrainingSettings
@@ -12,14 +14,28 @@ from spira.training.adapters.recordings import LocatedRecordings
 from spira.training.core.dataset import DatasetConfig, Table
 from spira.training.core.drift import Summary
 
+if TYPE_CHECKING:
+    from spira.training.use_cases.validate import Validated
+
 
 def validate(bench: Workbench, settings: TrainingSettings) -> None:
     from spira.training.adapters.data_report import render_data_report
+
+    checked = check_inputs(bench, settings, config_of(bench).dataset)
+    bench.write("cohort.json", checked.cohort.model_dump_json(indent=1).encode())
+    if checked.evaluation is not None:
+        bench.write("evaluation.json", checked.evaluation.model_dump_json(indent=1).encode())
+    report = checked.report()
+    bench.write_json("report.json", report)
+    bench.write("report.html", render_data_report(report, title="The data of this training"))
+
+
+def check_inputs(bench: Workbench, settings: TrainingSettings, config: DatasetConfig) -> Validated:
+    """The data sets and noise that the bench was given, checked."""
     from spira.training.use_cases.validate import validate as check
 
-    config = config_of(bench).dataset
     recordings = LocatedRecordings()
-    checked = check(
+    return check(
         _needed(_table(bench, "dataset", config, recordings)),
         _table(bench, "noise", config, recordings),
         evaluation=_table(bench, "evaluation", config, recordings),
@@ -29,12 +45,6 @@ def validate(bench: Workbench, settings: TrainingSettings) -> None:
         pseudonym=pseudonyms(settings).participant,
         tell=teller(bench),
     )
-    bench.write("cohort.json", checked.cohort.model_dump_json(indent=1).encode())
-    if checked.evaluation is not None:
-        bench.write("evaluation.json", checked.evaluation.model_dump_json(indent=1).encode())
-    report = checked.report()
-    bench.write_json("report.json", report)
-    bench.write("report.html", render_data_report(report, title="The data of this training"))
 
 
 def _table(bench: Workbench, name: str, config: DatasetConfig, recordings: LocatedRecordings) -> Table | None:

@@ -31,6 +31,8 @@ class MlflowTracker:
         curves: Mapping[str, list[float]],
         datasets: Mapping[str, str],
         attachments: Mapping[str, bytes],
+        description: str = "",
+        tags: Mapping[str, str] | None = None,
     ) -> str:
         registered = self.registry.publish(
             Publication(
@@ -46,6 +48,8 @@ class MlflowTracker:
                 curves=curves,
                 datasets=datasets,
                 attachments=attachments,
+                description=description,
+                tags=tags or {},
             )
         )
         return registered.version

@@ -1,41 +1,78 @@
-"""One HTML file that tells an evaluation, with its plots inside."""
+"""One HTML file that tells an evaluation: verdict, figures, gates, plots, comparisons, slices and bias."""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
 _STYLE = """
-body{font:15px/1.45 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}
-table{border-collapse:collapse;margin:1rem 0}td,th{padding:.25rem .7rem;border-bottom:1px solid #ddd;text-align:left}
-td.n{text-align:right;font-variant-numeric:tabular-nums}.pass{color:#1b7f3b}.fail{color:#b3261e}.skip{color:#777}
-img{max-width:24rem;margin:.4rem}
+:root{--line:#dde2e8;--muted:#667}
+body{font:15px/1.45 system-ui,sans-serif;max-width:66rem;margin:2rem auto;padding:0 1rem;color:#1c232b}
+h1{margin-bottom:.3rem}h2{margin-top:2.2rem;border-bottom:2px solid var(--line);padding-bottom:.2rem}
+.wide{overflow-x:auto}table{border-collapse:collapse;margin:.8rem 0}
+td,th{padding:.25rem .7rem;border-bottom:1px solid var(--line);text-align:left;vertical-align:top}
+th{font-weight:600;color:var(--muted)}td.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
+small,.note{color:var(--muted)}.v{font-weight:600;white-space:nowrap}
+.pass{color:#1b7f3b}.fail{color:#b3261e}.little{color:#8a6100}
+.verdict{display:inline-block;padding:.3rem .8rem;border-radius:.4rem;border:2px solid;font-weight:700}
+.plots{display:flex;flex-wrap:wrap;gap:.5rem}img{max-width:100%}.plots img{width:24rem}img.wide{width:100%}
 """
-FIGURES = (("auc", "AUC"), ("uar", "UAR"), ("sensitivity", "sensitivity"), ("specificity", "specificity"))
+FIGURES = (
+    ("auc", "AUC"),
+    ("uar", "UAR"),
+    ("sensitivity", "sensitivity (recall)"),
+    ("specificity", "specificity"),
+    ("sensitivity_at_specificity", "sensitivity at fixed specificity"),
+    ("precision", "precision"),
+    ("f1", "F1"),
+    ("accuracy", "accuracy"),
+    ("ece", "ECE"),
+    ("slope", "calibration slope"),
+    ("intercept", "calibration intercept"),
+    ("inconclusive", "inconclusive"),
+    ("error_conclusive", "errors of the conclusive"),
+)
+_SLICES = (("auc", "AUC"), ("sensitivity", "sensitivity"), ("specificity", "specificity"), ("ece", "ECE"))
+_DIFFERENCES = ("auc", "uar", "precision", "recall", "f1", "accuracy")
+_SIGNS = {"PASS": "pass", "FAIL": "fail", "NOT ENOUGH DATA": "little"}
+_WIDE = ("slices", "battery")
 
 
 def render(metrics: Mapping[str, Any], plots: Mapping[str, bytes], *, title: str, notes: Sequence[str] = ()) -> bytes:
     """The report as UTF-8."""
-    groups = {"all people": metrics, "matched pairs": metrics.get("matched") or {}}
-    baseline = metrics.get("baseline")
-    if baseline is not None:
-        groups |= {"plain baseline": baseline, "plain baseline, matched": baseline.get("matched") or {}}
+    small = {name: data for name, data in plots.items() if name.partition(".")[0] not in _WIDE}
+    wide = {
+        name.partition(".")[0]: _image(name, data, kind="wide") for name, data in plots.items() if name not in small
+    }
     parts = [
-        f"<!doctype html><html lang=en><meta charset=utf-8><title>{escape(title)}</title><style>{_STYLE}</style>",
-        f"<h1>{escape(title)}</h1>",
-        *(f"<p>{escape(note)}</p>" for note in notes),
-        _figures(groups),
-        "<h2>Gates</h2>",
-        _gates(metrics.get("gates", [])),
-        "<h2>Plots</h2>",
-        *(_image(name, data) for name, data in plots.items()),
-        "<h2>Slices</h2>",
-        _slices(metrics.get("slices", [])),
+        _head(title),
+        *(f"<p class=note>{escape(note)}</p>" for note in notes),
+        _verdict(metrics),
+        *_section("Gates", gates_table(metrics.get("gates", []))),
+        *_section("Figures with 95 % intervals", figures_table(groups_of(metrics)), _explained(metrics)),
+        *_section("Plots", f"<div class=plots>{''.join(_image(name, data) for name, data in small.items())}</div>"),
+        *_section("Against the champion", _champion(metrics.get("champion"))),
+        *_section("Against the plain baseline", _baseline(metrics)),
+        *_section("Slices", slices_table(metrics.get("slices", [])), wide.get("slices", ""), _disparities(metrics)),
+        *_section("Changes that must not matter", wide.get("battery", ""), rows_table(metrics.get("battery", []))),
+        *_section("Shortcuts in the training set", rows_table(metrics.get("probes", []))),
+        *_section("Folds", rows_table(metrics.get("folds", []))),
         "</html>",
     ]
     return "\n".join(parts).encode()
+
+
+def groups_of(metrics: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """The groups of people whose figures are told side by side."""
+    groups = {"all people": metrics, "matched pairs": metrics.get("matched") or {}}
+    frozen, baseline = metrics.get("evaluation"), metrics.get("baseline")
+    if frozen is not None:
+        groups |= {"frozen evaluation set": frozen, "frozen, matched pairs": frozen.get("matched") or {}}
+    if baseline is not None:
+        groups |= {"plain baseline": baseline, "plain baseline, matched": baseline.get("matched") or {}}
+    return {name: group for name, group in groups.items() if group.get("n")}
 
 
 def estimate(group: Mapping[str, Any], name: str) -> tuple[str, str]:
@@ -46,41 +83,118 @@ def estimate(group: Mapping[str, Any], name: str) -> tuple[str, str]:
     return f"{group[name]:.3f}", bounds
 
 
-def _cell(group: Mapping[str, Any], name: str) -> str:
-    value, bounds = estimate(group, name)
-    return f"<td class=n>{value} <small>{bounds}</small></td>"
+def figures_table(groups: Mapping[str, Mapping[str, Any]]) -> str:
+    """A column per group, a row per figure."""
+    head = "".join(f"<th>{escape(name)}</th>" for name in groups)
+    counts = (("n", "people"), ("patients", "patients"), ("controls", "controls"), ("pairs", "matched pairs"))
+    body = [
+        f"<tr><td>{label}</td>{''.join(_count(group, key) for group in groups.values())}</tr>" for key, label in counts
+    ]
+    body += [
+        f"<tr><td>{label}</td>{''.join(_cell(group, key) for group in groups.values())}</tr>"
+        for key, label in (*FIGURES, ("concordance", "pairs told right"))
+    ]
+    return f"<div class=wide><table><tr><th></th>{head}</tr>{''.join(body)}</table></div>"
 
 
-def _figures(groups: Mapping[str, Mapping[str, Any]]) -> str:
-    head = "".join(f"<th>{text}</th>" for text in ("", "n", *(text for _, text in FIGURES), "ECE"))
-    body = "".join(
-        f"<tr><td>{escape(name)}</td><td class=n>{group.get('n', 0)}</td>"
-        + "".join(_cell(group, key) for key in (*dict(FIGURES), "ece"))
-        + "</tr>"
-        for name, group in groups.items()
-        if group
-    )
-    return f"<table><tr>{head}</tr>{body}</table>"
-
-
-def _gates(gates: Sequence[Mapping[str, str]]) -> str:
+def gates_table(gates: Iterable[Mapping[str, str]]) -> str:
     rows = "".join(
-        f"<tr><td>{escape(gate['name'])}</td><td class={gate['verdict']}>{gate['verdict']}</td>"
+        f"<tr><td>{escape(gate['name'])}</td><td class='v {_SIGNS[gate['verdict']]}'>{gate['verdict']}</td>"
         f"<td>{escape(gate['reason'])}</td></tr>"
         for gate in gates
     )
     return f"<table>{rows}</table>"
 
 
-def _slices(slices: Sequence[Mapping[str, Any]]) -> str:
+def slices_table(slices: Sequence[Mapping[str, Any]]) -> str:
+    if not slices:
+        return ""
+    head = "".join(f"<th>{text}</th>" for text in ("slice", "", "n", "patients", *(text for _, text in _SLICES)))
     rows = "".join(
         f"<tr><td>{escape(str(one['slice']))}</td><td>{escape(str(one['value']))}</td><td class=n>{one['n']}</td>"
-        + "".join(_cell(one, key) if one["enough"] else "<td class=n>too few</td>" for key, _ in FIGURES)
+        f"<td class=n>{one.get('patients', '')}</td>"
+        + ("".join(_cell(one, key) for key, _ in _SLICES) if one["enough"] else "<td colspan=4>too few to tell</td>")
         + "</tr>"
         for one in slices
     )
-    return f"<table>{rows}</table>"
+    return f"<div class=wide><table><tr>{head}</tr>{rows}</table></div>"
 
 
-def _image(name: str, data: bytes) -> str:
-    return f'<img alt="{escape(name)}" src="data:image/png;base64,{base64.b64encode(data).decode()}">'
+def rows_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Any table of plain values: the columns are the first row's."""
+    if not rows:
+        return ""
+    names = [name for name in rows[0] if not name.endswith(("_low", "_high"))]
+    head = "".join(f"<th>{escape(name.replace('_', ' '))}</th>" for name in names)
+    body = "".join(f"<tr>{''.join(_value(row, name) for name in names)}</tr>" for row in rows)
+    return f"<div class=wide><table><tr>{head}</tr>{body}</table></div>"
+
+
+def _head(title: str) -> str:
+    told, meta = escape(title), "<meta charset=utf-8><meta name=viewport content='width=device-width'>"
+    return f"<!doctype html><html lang=en>{meta}<title>{told}</title><style>{_STYLE}</style><h1>{told}</h1>"
+
+
+def _section(title: str, *parts: str) -> list[str]:
+    return [f"<h2>{escape(title)}</h2>", *parts] if any(parts) else []
+
+
+def _verdict(metrics: Mapping[str, Any]) -> str:
+    verdict = metrics.get("verdict", "NOT ENOUGH DATA")
+    return f"<p><span class='verdict {_SIGNS[verdict]}'>{verdict}</span></p>"
+
+
+def _explained(metrics: Mapping[str, Any]) -> str:
+    at, bins = metrics.get("target_specificity"), metrics.get("ece_bins")
+    return (
+        f"<p class=note>The unit is a person. Fixed specificity: {at}. ECE over {bins} bins of equal width. Slope and "
+        "intercept of the logistic recalibration line: 1 and 0 are ideal. Intervals: DeLong for AUC, Wilson for "
+        "shares, bootstrap by person for F1 and sensitivity at fixed specificity.</p>"
+    )
+
+
+def _champion(table: Mapping[str, Any] | None) -> str:
+    if table is None:
+        return ""
+    told = f"<p>{table['n']} people whom {escape(table['model'])} never saw; p of non-inferiority after Holm.</p>"
+    return told + rows_table(table["endpoints"])
+
+
+def _baseline(metrics: Mapping[str, Any]) -> str:
+    differences = metrics.get("against_baseline")
+    if differences is None:
+        return ""
+    head = "".join(f"<th>{name}</th>" for name in _DIFFERENCES)
+    body = "".join(_cell(differences, name) for name in _DIFFERENCES)
+    told = f"<p>Model minus baseline on the same {differences['n']} people, paired bootstrap by person.</p>"
+    return f"{told}<div class=wide><table><tr>{head}</tr><tr>{body}</tr></table></div>"
+
+
+def _disparities(metrics: Mapping[str, Any]) -> str:
+    rows = [{**one, "groups": ", ".join(one["groups"])} for one in metrics.get("disparities", [])]
+    told = "<p class=note>Largest difference between groups that are large enough; without interval, see the gate.</p>"
+    return rows_table(rows) + told if rows else ""
+
+
+def _count(group: Mapping[str, Any], name: str) -> str:
+    return f"<td class=n>{group.get(name, '')}</td>"
+
+
+def _cell(group: Mapping[str, Any], name: str) -> str:
+    value, bounds = estimate(group, name)
+    return f"<td class=n>{value} <small>{bounds}</small></td>"
+
+
+def _value(row: Mapping[str, Any], name: str) -> str:
+    value = row.get(name)
+    if isinstance(value, float):
+        return _cell(row, name)
+    if value in _SIGNS:
+        return f"<td class='v {_SIGNS[str(value)]}'>{value}</td>"
+    kind = " class=n" if isinstance(value, int) else ""
+    return f"<td{kind}>{escape('–' if value is None else str(value))}</td>"
+
+
+def _image(name: str, data: bytes, *, kind: str = "") -> str:
+    alt, source = escape(name.partition(".")[0]), base64.b64encode(data).decode()
+    return f'<img alt="{alt}" class="{kind}" src="data:image/png;base64,{source}">'
