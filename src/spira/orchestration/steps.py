@@ -68,6 +68,7 @@ _MEASURES = (
     "training/core/reliability.py",
 )
 _FIT = (*_MEASURES, "training/core/calibration.py", "training/core/member.py")
+_WEIGHING = ("training/core/propensity.py", "training/core/weighted.py", "training/core/weighing.py")
 _EVIDENCE = (
     *_MEASURES,
     "training/core/comparison.py",
@@ -138,6 +139,7 @@ STEPS: tuple[Step, ...] = (
             *_SCIENCE,
             *_CONFIG,
             *_FIT,
+            *_WEIGHING,
             "training/adapters/torch_ranks.py",
             "training/core/compute.py",
             "training/core/fit.py",

@@ -18,3 +18,7 @@ class BalanceConfig(BaseModel):
     covariates: tuple[Literal["age", "sex"], ...] = ("age", "sex")
     limit: float = Field(default=0.65, gt=0.5, lt=1.0)
     """Highest lower bound of the AUC of a probe on the people as they are weighted."""
+    match_years: float = Field(default=3.0, ge=0.0, le=20.0)
+    """`match`: largest difference of age within a set."""
+    match_controls: int = Field(default=2, ge=1, le=10)
+    """`match`: most controls for one patient."""
