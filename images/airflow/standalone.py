@@ -29,10 +29,8 @@ def main() -> None:
     given = os.environ  # noqa: TID251  # a script of its own
     home = Path(given.get("AIRFLOW_HOME") or ROOT / "var" / "airflow").absolute()
     port = int(given.get("AIRFLOW_PORT") or 8080)
-    variables = {**given, **environment(home, port=port)}
-    if kube_config := given.get("KUBECONFIG"):
-        variables |= connection(Path(kube_config))
-    else:
+    variables = environment(given, home=home, port=port)
+    if "AIRFLOW_CONN_KUBERNETES_DEFAULT" not in variables:
         tell("KUBECONFIG names no cluster: the DAGs show, and their pods can't start")
     if "AIRFLOW_VAR_SPIRA_TRAINING" not in variables:
         variables |= pod_settings(given)
@@ -42,12 +40,16 @@ def main() -> None:
     os.execve(program, [str(program), "standalone"], variables)  # noqa: S606  # no shell is what we want
 
 
-def environment(home: Path, *, port: int) -> dict[str, str]:
-    """Of all of Airflow's processes."""
+def environment(given: Mapping[str, str], *, home: Path, port: int) -> dict[str, str]:
+    """The whole environment of Airflow's processes, on top of what is given."""
     url = f"http://{ADDRESS}:{port}"
+    kube_config = given.get("KUBECONFIG")
     return {
+        # Beside a connection that names one, the operator's trigger refuses a second.
+        **{name: value for name, value in given.items() if name != "KUBECONFIG"},
+        **(connection(Path(kube_config)) if kube_config else {}),
         "AIRFLOW_HOME": str(home),
-        "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}",  # noqa: TID251  # as above
+        "PATH": f"{Path(sys.executable).parent}:{given.get('PATH', '')}",
         "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
@@ -59,8 +61,6 @@ def environment(home: Path, *, port: int) -> dict[str, str]:
         "AIRFLOW__API__PORT": str(port),
         "AIRFLOW__API__BASE_URL": url,
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "30",
-        # Processes that only wait would otherwise keep the numerical libraries' threads.
-        "OMP_NUM_THREADS": "1",
     }
 
 

@@ -27,17 +27,17 @@ def start_airflow(folder: Path, *, settings: Mapping[str, Any], kube_config: Pat
     """Airflow as a person starts it, on free ports, with its home below `folder`."""
     standalone = _standalone()
     port, home = free_port("127.0.0.1"), folder / "airflow"
-    environment = {
+    given = {
         **os.environ,  # noqa: TID251  # a script of its own
         **keys,
         "AWS_DEFAULT_REGION": "us-east-1",
-        **standalone.environment(home, port=port),
-        **standalone.connection(kube_config),
+        "KUBECONFIG": str(kube_config),
         "AIRFLOW_VAR_SPIRA_TRAINING": json.dumps(dict(settings)),
         # another Airflow of this machine keeps its own
         "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port("127.0.0.1")),
         "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port("127.0.0.1")),
     }
+    environment = standalone.environment(given, home=home, port=port)
     command = [str(ROOT / ".venv" / "bin" / "airflow"), "standalone"]
     process = Background(command, log=folder / "airflow.log", environment=environment, folder=home)
     airflow = Airflow(process, f"http://127.0.0.1:{port}")

@@ -1,7 +1,7 @@
 """A training run on a real cluster, as an operator has it: `make e2e-training`.
 
     KUBECONFIG            the cluster; or SPIRA_TEST_CLUSTER, a folder whose program `up` starts one
-    NODE_ADDRESS          an address of this machine that pods reach (default: the node's, where the node is this machine)
+    NODE_ADDRESS          an address of this machine that pods reach (default: the node's, where it is this one)
     REGISTRY, IMAGE_TOOL  see images/build.py; or SPIRA_E2E_IMAGE, an image by digest that the cluster can pull
 
 A namespace of its own gets charts/training; S3, MLflow and Airflow run on this machine; recordings are synthetic. The
@@ -54,7 +54,10 @@ def main() -> int:
             exercise(table, folder, stack)
     except Failed as failure:
         print(f"\n{failure}", file=sys.stderr)
-    print(f"\n{table}")
+    except KeyboardInterrupt:
+        print("\ninterrupted", file=sys.stderr)
+    finally:
+        print(f"\n{table}", flush=True)
     return 0 if table.passed else 1
 
 
