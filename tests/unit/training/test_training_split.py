@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spira.kernel.errors import InvalidInput
-from spira.training.core.cohort import Cohort, Recording, folds_of, split
+from spira.training.core.cohort import Cohort, Recording, folds_of, held_out, split
+from spira.training.core.splitters import HELD_OUT, Kind, Person, divide, numbers
 
 LABELS = st.lists(st.integers(0, 1), min_size=20, max_size=60).filter(
     lambda labels: 8 <= sum(labels) <= len(labels) - 8
@@ -98,6 +99,114 @@ def test_the_folds_of_the_manifest_are_kept() -> None:
 
     assert test == {f"p-{n:04d}" for n in range(8, 12)}
     assert set(folds_of(cohort, folds=99, seed=1).values()) == {0, 1, 2, 3, 4}
+
+
+def people(
+    labels: Sequence[int], *, pairs: Sequence[int | None] = (), sites: Sequence[str] = (), fold: int | None = None
+) -> list[Person]:
+    return [
+        Person(
+            name=f"p-{n:04d}",
+            label=1 if label else 0,
+            fold=fold,
+            sites=frozenset({sites[n] if sites else ""}),
+            pair=pairs[n] if pairs else None,
+        )
+        for n, label in enumerate(labels)
+    ]
+
+
+def dealt(given: Sequence[Person], kind: Kind, *, folds: int = 4, share: float = 0.25, seed: int = 1) -> dict[str, int]:
+    return divide(given, kind=kind, folds=folds, test_share=share, seed=seed)
+
+
+@given(LABELS, SEEDS, st.floats(0.05, 0.6))
+def test_a_holdout_takes_its_share_of_each_class_and_everybody_is_on_one_side(
+    labels: list[int], seed: int, share: float
+) -> None:
+    sides_of = dealt(people(labels), "holdout", share=share, seed=seed)
+
+    assert set(sides_of) == {f"p-{n:04d}" for n in range(len(labels))}
+    for label in (0, 1):
+        names = [f"p-{n:04d}" for n, one in enumerate(labels) if one == label]
+        assert abs(sum(sides_of[name] == HELD_OUT for name in names) - share * len(names)) <= 0.5 + 1e-9
+
+
+@given(st.integers(8, 40), st.integers(0, 20), SEEDS, st.sampled_from(["folds", "holdout"]))
+def test_the_two_of_a_matched_pair_stay_together(pairs: int, others: int, seed: int, kind: Kind) -> None:
+    labels = [0, 1] * pairs + [0] * others + [1] * (others // 2)
+    numbers_of: list[int | None] = [n // 2 for n in range(2 * pairs)]
+    given_people = people(labels, pairs=numbers_of + [None] * (len(labels) - 2 * pairs))
+
+    side = dealt(given_people, kind, seed=seed)
+
+    assert len(side) == len(labels)
+    assert all(side[f"p-{2 * n:04d}"] == side[f"p-{2 * n + 1:04d}"] for n in range(pairs))
+    for label in (0, 1):
+        counts = [sum(side[one.name] == fold for one in given_people if one.label == label) for fold in range(4)]
+        if kind == "folds":
+            assert max(counts) - min(counts) <= 1
+
+
+def test_a_pair_with_one_person_is_dealt_like_anybody() -> None:
+    side = dealt(people([0, 1] * 8, pairs=[3, *[None] * 15]), "folds")
+
+    assert sorted(list(side.values()).count(fold) for fold in range(4)) == [4, 4, 4, 4]
+
+
+def test_leaving_a_site_out_holds_out_exactly_its_people() -> None:
+    side = dealt(people([0, 1] * 6, sites=["north", "north", "south", "south"] * 3), "leave-one-site-out")
+
+    assert {name for name, fold in side.items() if fold == 0} == {f"p-{n:04d}" for n in (0, 1, 4, 5, 8, 9)}
+    assert set(side.values()) == {0, 1}
+
+
+@pytest.mark.parametrize(
+    ("labels", "sites", "what"),
+    [
+        ([0, 1], ["north", "north"], "needs at least two sites, there is north"),
+        ([0, 1, 0, 0], ["north", "north", "south", "south"], "site 'south': has nobody of class patient"),
+        ([0, 1, 0, 1], ["north", "north", "", "south"], "site: is not told for 1 people"),
+    ],
+)
+def test_sites_that_can_not_be_left_out_are_refused(labels: list[int], sites: list[str], what: str) -> None:
+    with pytest.raises(InvalidInput, match=what):
+        dealt(people(labels, sites=sites), "leave-one-site-out")
+
+
+def test_a_person_at_two_sites_would_be_on_two_sides_and_is_refused() -> None:
+    torn = Person(name="torn", label=0, sites=frozenset({"north", "south"}))
+
+    with pytest.raises(InvalidInput, match="differs within 1 people"):
+        dealt([*people([0, 1] * 2, sites=["north", "north", "south", "south"]), torn], "leave-one-site-out")
+
+
+def test_fewer_people_of_a_class_than_folds_are_refused() -> None:
+    with pytest.raises(InvalidInput, match="5 folds need 5 people of each class, there are 3 of class patient"):
+        dealt(people([0] * 9 + [1] * 3), "folds", folds=5)
+
+
+def test_the_number_of_folds_follows_from_the_kind() -> None:
+    given_people = people([0, 1, 0, 1], sites=["a", "a", "b", "b"], fold=7)
+
+    assert numbers(given_people, kind="folds", folds=5) == (7,)
+    assert numbers(people([0, 1]), kind="folds", folds=5) == (0, 1, 2, 3, 4)
+    assert numbers(given_people, kind="holdout", folds=5) == (0,)
+    assert numbers(given_people, kind="leave-one-site-out", folds=5) == (0, 1)
+
+
+def test_a_holdout_ignores_the_folds_of_the_manifest() -> None:
+    side = dealt(people([0, 1] * 10, fold=3), "holdout")
+
+    assert sorted(set(side.values())) == [0, 1]
+
+
+def test_a_planned_fold_that_lost_its_people_is_named() -> None:
+    cohort = make_cohort([0, 1] * 10, folds=[n // 10 for n in range(20)])
+
+    assert held_out(cohort, 1, folds=99) == 1
+    with pytest.raises(InvalidInput, match="fold 2 was planned, after the check there are 2"):
+        held_out(cohort, 2, folds=99)
 
 
 def test_a_side_without_a_class_is_refused() -> None:
