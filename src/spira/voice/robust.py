@@ -46,7 +46,7 @@ class RobustNet(nn.Module):
         standard = self.dropout(self.standardise(flat))
         scores = self._scores(standard.unflatten(1, pooled.shape[1:]))
         if self.training and len(self.views) == 2:
-            scores = scores * _drop_views(len(scores))
+            scores = scores * _drop_views(len(scores)).to(scores.device)
         return scores.sum(1)
 
     def _scores(self, standard: Tensor) -> Tensor:

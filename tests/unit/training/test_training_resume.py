@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from spira.apps.steps.train import _BenchCheckpoints
+from spira.apps.steps.checkpoints import ScratchCheckpoints
 from spira.infra.objects.file_objects import FileObjects
 from spira.training.core.member import Member
 
@@ -86,17 +85,19 @@ def test_checkpoints_are_as_rare_as_asked_for(make_toy: MakeToy) -> None:
 
 
 def test_a_damaged_checkpoint_is_told_and_taken_for_none(tmp_path: Path) -> None:
-    told = []
-    bench: Any = SimpleNamespace(objects=FileObjects(tmp_path), scratch="steps/train/key/scratch", tell=told.append)
-    checkpoints = _BenchCheckpoints(bench=bench)
+    told: list[str] = []
+    objects, key = FileObjects(tmp_path), "steps/train/key/scratch/member-0"
+    checkpoints = ScratchCheckpoints(
+        objects=objects, scratch="steps/train/key/scratch", tell=lambda *words: told.append(words[-1])
+    )
     checkpoints.save("member-0", b"the state")
     assert checkpoints.load("member-0") == b"the state"
     assert checkpoints.load("member-1") is None
 
-    whole = bench.objects.get(f"{bench.scratch}/member-0")
+    whole = objects.get(key)
     for damaged in (whole[:-1], whole[:-1] + b"x", b"", b"\x00" * 80):
-        bench.objects.put(f"{bench.scratch}/member-0", damaged)
+        objects.put(key, damaged)
         assert checkpoints.load("member-0") is None
 
-    assert {one.note for one in told} == {"the checkpoint of member-0 is damaged: it starts anew"}
+    assert set(told) == {"the checkpoint of member-0 is damaged: it starts anew"}
     assert len(told) == 4

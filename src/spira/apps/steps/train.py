@@ -2,33 +2,77 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from spira.apps.steps.bench import cohort_of, config_of, labels_of, teller
+from spira.apps.steps.checkpoints import ScratchCheckpoints
+from spira.apps.steps.train_ranks import Job, fit_in_processes
 from spira.apps.training_settings import TrainingSettings
-from spira.infra.logs import get_logger
-from spira.kernel.errors import NotFound
-from spira.kernel.ids import sha256_hex
 from spira.orchestration.contract import Workbench, digest_of
-from spira.training.core.cohort import held_out, split
+from spira.training.core.cohort import Cohort, Split, held_out, split
+from spira.training.core.config import TrainingConfig
 
-_DIGEST = 64
-log = get_logger()
+if TYPE_CHECKING:
+    from spira.training.core.compute import Compute
 
 
 def train(bench: Workbench, settings: TrainingSettings) -> None:
-    from spira.training.core.compute import Compute, repeatable
-    from spira.training.core.member import member_numbers
-    from spira.training.use_cases.shards import Shards
-    from spira.training.use_cases.train import fit_members
+    from spira.training.core.compute import Compute, gpus, repeatable
 
     config, cohort = config_of(bench), cohort_of(bench)
     compute = Compute.of(config.training)
     fold = held_out(cohort, bench.parameters["fold"], folds=config.split.folds, kind=config.split.kind)
-    sides = {
-        number: split(
+    job = Job(
+        config=config,
+        sides=_sides(cohort, config, fold=fold, parameters=bench.parameters),
+        files=_files(bench),
+        objects_url=settings.objects_url,
+        scratch=bench.scratch,
+        resume=bench.resume,
+        checkpoint_every_s=settings.checkpoint_every_s,
+    )
+    processes = gpus(config.training)
+    files = _several(job, cohort, bench, processes) if processes > 1 else _alone(job, cohort, bench, compute)
+    for name, data in files.items():
+        bench.write(name, data)
+    with repeatable(config.training, compute):
+        facts = compute.facts() | {"processes": max(1, processes)}
+    bench.write_json("fit.json", {"held_out_fold": fold, "trained_on": _trained_on(bench), **facts})
+
+
+def _alone(job: Job, cohort: Cohort, bench: Workbench, compute: Compute) -> dict[str, bytes]:
+    from spira.training.use_cases.shards import Shards
+    from spira.training.use_cases.train import fit_members
+
+    with Shards(job.files) as windows:
+        members = fit_members(
+            cohort,
+            windows,
+            job.sides,
+            config=job.config,
+            compute=compute,
+            checkpoints=ScratchCheckpoints(objects=bench.objects, scratch=bench.scratch, tell=teller(bench)),
+            tell=teller(bench),
+            resume=job.resume,
+            checkpoint_every_s=job.checkpoint_every_s,
+        )
+    return {name: data for member in members for name, data in member.files().items()}
+
+
+def _several(job: Job, cohort: Cohort, bench: Workbench, processes: int) -> dict[str, bytes]:
+    with tempfile.TemporaryDirectory() as folder:
+        return fit_in_processes(job, cohort, folder=Path(folder), processes=processes, tell=teller(bench))
+
+
+def _sides(cohort: Cohort, config: TrainingConfig, *, fold: int, parameters: Mapping[str, int]) -> dict[int, Split]:
+    """Of each member of this part: whom it is fitted on, who judges it, and who is held out."""
+    part, parts = parameters["part"], parameters["parts"]
+    return {
+        member: split(
             cohort,
             fold=fold,
             folds=config.split.folds,
@@ -36,65 +80,21 @@ def train(bench: Workbench, settings: TrainingSettings) -> None:
             seed=config.seed,
             kind=config.split.kind,
             test_share=config.split.test_share,
-            member=number,
+            member=member,
         )
-        for number in member_numbers(
-            members=config.network.members, part=bench.parameters["part"], parts=bench.parameters["parts"]
-        )
+        for member in range(part, config.network.members, parts)
     }
-    with Shards(_files(bench)) as windows:
-        members = fit_members(
-            cohort,
-            windows,
-            sides,
-            config=config,
-            compute=compute,
-            checkpoints=_BenchCheckpoints(bench=bench),
-            tell=teller(bench),
-            resume=bench.resume,
-            checkpoint_every_s=settings.checkpoint_every_s,
-        )
-    for member in members:
-        for name, data in member.files().items():
-            bench.write(name, data)
-    with repeatable(config.training, compute):
-        bench.write_json("fit.json", {"held_out_fold": fold, "trained_on": _trained_on(bench), **compute.facts()})
 
 
-@dataclass(frozen=True, kw_only=True)
-class _BenchCheckpoints:
-    """The port `Checkpoints` below the step's scratch prefix, where another configuration's are never met.
-
-    A checkpoint begins with the digest of the rest: one that was damaged is told and taken for none.
-    """
-
-    bench: Workbench
-
-    def load(self, name: str) -> bytes | None:
-        try:
-            stored = self.bench.objects.get(f"{self.bench.scratch}/{name}")
-        except NotFound:
-            return None
-        digest, data = stored[:_DIGEST], stored[_DIGEST:]
-        if sha256_hex(data).encode() == digest:
-            return data
-        log.warning("checkpoint-damaged", name=name, effect="this member starts anew")
-        teller(self.bench)(0, 1, f"the checkpoint of {name} is damaged: it starts anew")
-        return None
-
-    def save(self, name: str, data: bytes) -> None:
-        self.bench.objects.put(f"{self.bench.scratch}/{name}", sha256_hex(data).encode() + data)
-
-
-def _files(bench: Workbench) -> dict[int, list[Path]]:
+def _files(bench: Workbench) -> dict[int, tuple[Path, ...]]:
     """Files of the features by version."""
     from spira.training.use_cases.features import version_of
 
-    files = defaultdict(list)
+    files: dict[int, list[Path]] = defaultdict(list)
     for label in labels_of(bench, "features"):
         for name in sorted(bench.inputs[label].outputs):
             files[version_of(name)].append(bench.fetch(label, name))
-    return files
+    return {version: tuple(paths) for version, paths in files.items()}
 
 
 def _trained_on(bench: Workbench) -> dict[str, str]:

@@ -71,11 +71,6 @@ def facts_file(number: int) -> str:
     return f"member-{number:02d}.json"
 
 
-def member_numbers(*, members: int, part: int, parts: int) -> range:
-    """The members of one part: `part`, `part` + `parts`, …"""
-    return range(part, members, parts)
-
-
 def heard_of(recordings: Sequence[int], counts: list[int], logits: Tensor) -> tuple[Heard, ...]:
     """`logits` [w] of all windows, dealt to the recordings they are of."""
     dealt = torch.split(logits.detach().cpu(), counts)

@@ -16,11 +16,12 @@ from spira.training.core.cohort import Cohort, Split
 from spira.training.core.config import TrainingConfig
 from spira.training.core.fit import IntArray
 from spira.training.core.objective import class_factors
+from spira.training.core.weighing import participant_weights
 from spira.training.ports import Windows
 from spira.voice.robust import statistics
 
 FloatArray = npt.NDArray[np.float64]
-_JUDGED_AT_ONCE = 64
+_JUDGED_AT_ONCE = 16
 """Recordings."""
 
 
@@ -156,10 +157,5 @@ def _refuse_one_class(labels: IntArray) -> None:
 
 def _participant_weights(cohort: Cohort, indexes: Sequence[int], config: BalanceConfig) -> dict[str, float] | None:
     """None: everybody counts the same."""
-    from spira.training.core import balance
-
-    weigh = getattr(balance, "participant_weights", None)
-    if weigh is None or config.policy in {"none", "refuse"}:
-        return None
-    found: dict[str, float] = weigh(cohort, indexes, config)
-    return found
+    found = participant_weights(cohort, indexes, config)
+    return None if set(found.values()) == {1.0} else found
