@@ -101,7 +101,7 @@ def _wait(process: Background, address: str, port: int) -> None:
         process.check()
         return answers(address, port) or None
 
-    wait_until(f"{process.log.stem} on {address}:{port}", ready, limit_s=120)
+    wait_until(f"{process.log.stem} on {address}:{port}", ready, limit_s=300)
 
 
 def _with(variables: Mapping[str, str]) -> dict[str, str]:
