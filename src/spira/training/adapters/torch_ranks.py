@@ -28,7 +28,7 @@ class TorchRanks:
     def parallel(self, network: nn.Module) -> nn.Module:
         if not self._on_gpu:
             return nn.parallel.DistributedDataParallel(network)
-        together = nn.SyncBatchNorm.convert_sync_batchnorm(network)
+        together = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]  # as torch is
         return nn.parallel.DistributedDataParallel(together, device_ids=[self._device.index])
 
     def total(self, value: float) -> float:
