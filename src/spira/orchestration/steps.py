@@ -98,6 +98,7 @@ STEPS: tuple[Step, ...] = (
             "privacy/pseudonyms.py",
             "training/core/census.py",
             "training/core/fingerprints.py",
+            "training/core/probes.py",
             "training/core/schema.py",
             "training/use_cases/copies.py",
             "training/use_cases/listen.py",

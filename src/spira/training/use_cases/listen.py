@@ -11,6 +11,7 @@ import numpy as np
 from spira.kernel.errors import InvalidInput, NotFound, Problem
 from spira.kernel.ids import sha256_hex
 from spira.training.core.fingerprints import IntArray, peaks
+from spira.training.core.probes import shortcuts_of
 from spira.training.ports import Recordings
 from spira.voice.decode import SAMPLE_RATE, FloatArray, decode
 from spira.voice.quality import QualityReport, QualityRules, measure
@@ -64,5 +65,6 @@ def _listen(location: str, recordings: Recordings, rules: QualityRules) -> Heard
         duration_s=len(samples) / SAMPLE_RATE,
         quality=quality,
         peaks=peaks(samples),
+        shortcuts=shortcuts_of(samples),
         problems=tuple(quality_problems(quality, rules, where="path")),
     )
