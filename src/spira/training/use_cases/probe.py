@@ -163,14 +163,15 @@ def _one_column_each(values: Mapping[str, str]) -> dict[str, FloatArray]:
 def _probed(name: str, rows: FloatArray, labels: IntArray, weights: FloatArray, *, seed: int, excused: str) -> Probe:
     counts = {label: int(((labels == label) & (weights > 0.0)).sum()) for label in (0, 1)}
     enough = min(counts.values()) >= _LEAST_PEOPLE
-    equal = np.ones(len(labels))
+    unweighted = _area(rows, labels, np.ones(len(labels)), seed) if enough else None
+    is_equal = bool((weights == weights[0]).all())
     return Probe(
         name=name,
         patients=counts[1],
         controls=counts[0],
         effective=effective_size(weights),
-        unweighted=_area(rows, labels, equal, seed) if enough else None,
-        weighted=_area(rows, labels, weights, seed) if enough else None,
+        unweighted=unweighted,
+        weighted=_area(rows, labels, weights, seed) if enough and not is_equal else unweighted,
         excused=excused,
     )
 
