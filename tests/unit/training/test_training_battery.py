@@ -171,8 +171,13 @@ def test_the_table_holds_every_condition_with_intervals() -> None:
 
     rows = battery_rows(people, seed=1)
 
-    assert {row["condition"] for row in rows} == {"noise, controls only", "noise, patients only", "noise, both", "gain"}
-    assert all(row["change_low"] <= row["change"] <= row["change_high"] for row in rows)
+    assert {row["name"].partition(":")[0] for row in rows} == {
+        "noise, controls only",
+        "noise, patients only",
+        "noise, both",
+        "gain",
+    }
+    assert all(row["low"] <= row["value"] <= row["high"] for row in rows)
 
 
 class Files:

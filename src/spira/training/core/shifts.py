@@ -158,26 +158,27 @@ def counterfactual(people: Sequence[BatteryScores], condition: str) -> dict[str,
 
 
 def battery_rows(people: Sequence[BatteryScores], *, seed: int) -> list[dict[str, Any]]:
-    """A table of JSON values: the noise flip's figures and changes, then the counterfactuals."""
+    """A row of JSON values per change: `name`, `n`, `before`, `after`, and the change as `value`, `low` and `high`.
+
+    First the noise flip's figures, then by counterfactual the mean size of the shift and the turned diagnoses.
+    """
     rows: list[dict[str, Any]] = []
     if {one.label for one in people} == {0, 1} and has_noise(people):
-        rows += [_row(shift, len(people)) for shift in noise_shifts(people, seed=seed)]
+        for one in noise_shifts(people, seed=seed):
+            name = f"noise, {one.condition}: {one.figure}"
+            rows.append(_row(name, len(people), before=one.before, after=one.after, change=one.change))
     for condition in conditions(people):
         found = counterfactual(people, condition)
-        for figure in ("mean_shift", "flips"):
-            values = {f"change{end}": found[f"{figure}{end}"] for end in ("", "_low", "_high")}
-            name = figure.replace("_", " ")
-            rows.append({"condition": condition, "figure": name, "n": len(people), "before": 0.0} | _after(values))
+        for figure, told in (("mean_shift", "mean size of the shift"), ("flips", "turned diagnoses")):
+            value, low, high = (found[f"{figure}{end}"] for end in ("", "_low", "_high"))
+            change = Estimate(value=value, low=low, high=high)
+            rows.append(_row(f"{condition}: {told}", len(people), before=0.0, after=value, change=change))
     return rows
 
 
-def _row(shift: Shift, n: int) -> dict[str, Any]:
-    plain = {"condition": f"noise, {shift.condition}", "figure": shift.figure, "n": n, "before": shift.before}
-    return plain | {"after": shift.after} | shift.change.named("change")
-
-
-def _after(values: Mapping[str, float]) -> dict[str, float]:
-    return {"after": values["change"], **values}
+def _row(name: str, n: int, *, before: float, after: float, change: Estimate) -> dict[str, Any]:
+    return {"name": name, "n": n, "before": before, "after": after, "value": change.value, "low": change.low,
+            "high": change.high}  # fmt: skip
 
 
 def has_noise(people: Sequence[BatteryScores]) -> bool:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from spira.kernel.errors import Conflict
 from spira.kernel.ids import sha256_hex
 from spira.training.core.battery import BatteryConfig
+from spira.training.core.battery_gates import battery_gates
 from spira.training.core.cohort import Cohort
 from spira.training.core.noise import generated_bank, noise_sides
 from spira.training.core.perturb import CLEAN, NOISE, changes, noisy
-from spira.training.core.shifts import BatteryScores, NoiseOnly
+from spira.training.core.shifts import BatteryScores, NoiseOnly, battery_rows, has_noise, noise_auc, people_of
+from spira.training.core.verdicts import Gate
 from spira.training.ports import Recordings, Tell
 from spira.voice.decode import FloatArray, decode
 from spira.voice.quality import measure, problems
@@ -18,6 +22,30 @@ from spira.voice.score import ScreeningModel
 
 _SEED = 7_919
 """Sets the noise of the battery apart from what the fit may have drawn with the same seed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatteryFindings:
+    """What a battery gives an evaluation."""
+
+    rows: list[dict[str, Any]]
+    """Table of JSON values, see `battery_rows`."""
+    figures: dict[str, float]
+    """`auc_noise` with its interval: of everybody with noise; empty where there was no noise or one class."""
+    gates: list[Gate]
+
+
+def findings(
+    recordings: Sequence[BatteryScores], noise_only: Sequence[NoiseOnly], *, config: BatteryConfig, seed: int
+) -> BatteryFindings:
+    """By person. Scores of several folds' models may be joined, each person being scored by one of them."""
+    people = people_of(recordings)
+    is_judgeable = has_noise(people) and {one.label for one in people} == {0, 1}
+    return BatteryFindings(
+        rows=battery_rows(people, seed=seed),
+        figures=noise_auc(people, seed=seed).named("auc_noise") if is_judgeable else {},
+        gates=battery_gates(people, noise_only, config, seed=seed),
+    )
 
 
 def run_battery(
