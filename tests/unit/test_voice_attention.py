@@ -76,16 +76,16 @@ def test_it_is_small_and_every_weight_learns() -> None:
 
 def test_it_learns_where_in_the_window_a_sign_is_without_being_told() -> None:
     torch.manual_seed(3)
-    values, mask = torch.randn(64, 30, 6), torch.ones(64, 30, dtype=torch.bool)
-    targets = torch.arange(64) % 2
-    places = torch.randint(0, 28, (64,))
+    values, mask = torch.randn(32, 20, 6), torch.ones(32, 20, dtype=torch.bool)
+    targets = torch.arange(32) % 2
+    places = torch.randint(0, 18, (32,))
     for window in torch.nonzero(targets).flatten().tolist():
         values[window, places[window] : places[window] + 2, 0] += 6.0
     made = AttentionNet(bins=6, dropout=0.0)
     optimiser = torch.optim.Adam(made.parameters(), lr=0.01)
 
     with one_thread():
-        for _ in range(40):
+        for _ in range(25):
             optimiser.zero_grad()
             torch.nn.functional.binary_cross_entropy_with_logits(made(values, mask), targets.float()).backward()
             optimiser.step()
