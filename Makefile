@@ -106,6 +106,7 @@ e2e-training: $(SETUP) ## The training DAG on the cluster of KUBECONFIG, from im
 .PHONY: bench
 bench: $(SETUP) ## Speed beside the obvious alternatives, as ratios from one run
 	@$(BIN)/spira bench features
+	@$(BIN)/spira bench train
 
 .PHONY: chaos-train
 chaos-train: $(SETUP) ## kill -9 a fit at random batches and resume it: are the bits those of an unbroken one? (KILLS=50)

@@ -55,7 +55,7 @@ class SpiraConv(nn.Module):
             return self.classify(self.convolutions(maps))
         if torch.is_grad_enabled():
             return self.classify(self._by_columns(maps))
-        return torch.cat([self.classify(self._by_columns(some)) for some in maps.split(_JUDGED_AT_ONCE)])
+        return torch.cat([self.classify(self._by_columns(some)) for some in torch.split(maps, _JUDGED_AT_ONCE)])
 
     def classify(self, maps: Tensor) -> Tensor:
         """Logits [B] from the last convolution's maps [B, C, T, F]."""
