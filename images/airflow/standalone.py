@@ -61,6 +61,9 @@ def environment(given: Mapping[str, str], *, home: Path, port: int) -> dict[str,
         "AIRFLOW__API__PORT": str(port),
         "AIRFLOW__API__BASE_URL": url,
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "30",
+        # Importing Airflow alone takes seconds, and much longer beside other work.
+        "AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT": "120",
+        "AIRFLOW__DAG_PROCESSOR__DAG_FILE_PROCESSOR_TIMEOUT": "180",
     }
 
 
