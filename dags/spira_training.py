@@ -136,4 +136,4 @@ def spira_training() -> None:
     confirm(published, approved.output)
 
 
-spira_training()
+DAG = spira_training()

@@ -11,6 +11,10 @@ def run_pod_process(name: str) -> dict[str, Any]:
         from spira.apps.prepare import prepare
 
         return prepare()
+    if name == "rescore":
+        from spira.apps.rescore import rescore
+
+        return rescore()
     from spira.apps.training_process import run_step_process
 
     return run_step_process(name)

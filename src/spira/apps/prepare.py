@@ -76,20 +76,18 @@ def prepare() -> dict[str, Any]:
 
 def _prepare(settings: PrepareSettings, objects: Objects) -> Receipt:
     given = read_parameters(settings.run_parameters)
-    if given.manifest is None:
-        hint = "give the location of a data set's manifest, such as s3://bucket/rows.csv"
-        raise InvalidInput.of([Problem(where="manifest", what="is missing", hint=hint)])
     config = config_of_parameters(given)
     _check_frozen(given)
+    manifest = manifest_of(given.manifest, objects)
     outside = outside_inputs(
         settings,
         config.dataset,
-        manifest=given.manifest,
+        manifest=manifest,
         noise=given.noise,
         evaluation=given.evaluation,
         model=config.publication.model_name,
     )
-    folds = folds_of_manifest(given.manifest, config)
+    folds = folds_of_manifest(manifest, config)
     steps = plan(folds=folds, cross_validate=given.cross_validate, shards=given.shards, parts=given.parts)
     told = {
         "config": store_config(config.model_dump(mode="json"), objects=objects),

@@ -37,14 +37,14 @@ def with_receipt(settings: ReceiptSettings, name: str, work: Callable[[Objects],
     try:
         receipt = work(objects).model_copy(update={"label": label})
     except SpiraError as error:
-        _leave_refusal(error, label=label, settings=settings, objects=objects)
+        leave_refusal(error, label=label, settings=settings, objects=objects)
         raise
     if settings.step_receipt:
         write_receipt(objects, settings.step_receipt, receipt)
     return receipt
 
 
-def _leave_refusal(error: SpiraError, *, label: str, settings: ReceiptSettings, objects: Objects) -> None:
+def leave_refusal(error: SpiraError, *, label: str, settings: ReceiptSettings, objects: Objects) -> None:
     if not settings.step_receipt:
         return
     try:

@@ -1,4 +1,4 @@
-"""What a person is asked before a model may go further, and what is said afterwards: from the receipts of a run."""
+"""What people are told by a run's receipts: before a model may go further, afterwards, and when a gate failed."""
 
 from __future__ import annotations
 
@@ -40,6 +40,13 @@ def confirmation(published: Receipt, answer: Mapping[str, Any] | None) -> dict[s
         "approved_by": user.get("name") or user.get("id") or "unknown",
         "approved_at": str(given.get("responded_at", "")),
     }
+
+
+def failed_gates(scored: Receipt) -> list[str]:
+    """A line for each gate that failed, and where the report lies."""
+    told = scored["told"]
+    lines = [f"{gate['name']}: {gate['reason']}" for gate in told.get("gates", ()) if gate["verdict"] == "FAIL"]
+    return [*lines, f"report: object {told['report']}"] if lines and "report" in told else lines
 
 
 def _name(published: Receipt) -> str:

@@ -178,7 +178,7 @@ class StepPod(KubernetesPodOperator):
             "app.kubernetes.io/part-of": "spira",
             "app.kubernetes.io/component": "training-step",
             "spira/step": self.step,
-            "spira/label": make_safe_label_value(piece["label"]),
+            "spira/label": make_safe_label_value(piece["label"].replace("@", ".")),
         }
 
     @property

@@ -164,7 +164,7 @@ def config_of(document: Document, *, name: str, overrides: Sequence[str] = ()) -
     value = json.loads(json.dumps(document.value))
     overridden = [_override(value, text) for text in overrides]
     try:
-        return TrainingConfig.model_validate_json(json.dumps(value), strict=True)
+        config = TrainingConfig.model_validate_json(json.dumps(value), strict=True)
     except ValidationError as error:
         raise InvalidInput.of(
             Problem(
@@ -174,6 +174,13 @@ def config_of(document: Document, *, name: str, overrides: Sequence[str] = ()) -
             )
             for details in error.errors()
         ) from error
+    if config.windows.kind == "pad" and ("windows", "step_s") in overridden:
+        what, hint = (
+            "contradicts windows.kind 'pad', which makes one window",
+            "leave it out, or set windows.kind=overlap",
+        )
+        raise InvalidInput.of([Problem(where="--set windows.step_s", what=what, hint=hint)])
+    return config
 
 
 def _override(value: dict[str, Any], text: str) -> tuple[str, ...]:
