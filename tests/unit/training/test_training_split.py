@@ -216,5 +216,25 @@ def test_a_side_without_a_class_is_refused() -> None:
         split(cohort, fold=0, folds=2, validation_share=0.2, seed=1)
 
 
+@given(LABELS, SEEDS, st.integers(0, 3))
+def test_each_member_is_judged_by_the_next_inner_fold_and_a_round_of_members_by_everybody_once(
+    labels: list[int], seed: int, fold: int
+) -> None:
+    cohort = make_cohort(labels)
+    made = [split(cohort, fold=fold, folds=4, validation_share=0.25, seed=seed, member=member) for member in range(8)]
+
+    judged = [people_of(cohort, one.validation) for one in made]
+    tested = people_of(cohort, made[0].test)
+    assert sum(map(len, judged[:4])) == len(set().union(*judged[:4])) == len(labels) - len(tested)
+    assert judged[4:] == judged[:4]
+    assert {one.test for one in made} == {made[0].test}
+
+
+@pytest.mark.parametrize("labels", [[0] * 10, [0, 1, 0], [0, 1] * 2])
+def test_one_class_or_fewer_people_than_folds_are_refused_with_the_way_out(labels: list[int]) -> None:
+    with pytest.raises(InvalidInput, match=r"fewer folds|lower split\.folds"):
+        split(make_cohort(labels), fold=0, folds=4, validation_share=0.2, seed=1)
+
+
 def people_of(cohort: Cohort, indexes: Sequence[int]) -> set[str]:
     return {cohort.recordings[index].participant for index in indexes}
