@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from spira.apps.receipts import settings_of, with_receipt
-from spira.apps.training_inputs import champion_of, location_of, outside_manifest, pseudonym_input
+from spira.apps.training_inputs import champion_of, location_of, model_inside, outside_manifest, pseudonym_input
 from spira.apps.training_settings import ReceiptSettings, TrainingSettings, in_workspace
 from spira.apps.training_told import told_of
 from spira.apps.training_views import progress_bar
@@ -98,7 +98,6 @@ def _config(overrides: Sequence[str]) -> TrainingConfig:
 
 def _model_and_champion(model: str, settings: TrainingSettings) -> dict[str, Outside]:
     """The model under its exact version; the champion of its name, unless it is the model itself."""
-    from spira.apps.steps.champion import model_inside
     from spira.infra.mlflow_registry import MlflowRegistry, folder_digest, parse_model_uri
 
     folder = Path(model)

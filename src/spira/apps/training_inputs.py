@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from spira.apps.steps.champion import model_inside
 from spira.apps.training_settings import PROJECT, TrainingSettings, pseudonym_key
 from spira.infra.stores import open_objects
-from spira.kernel.errors import InvalidInput, Problem
+from spira.kernel.errors import InvalidInput, NotFound, Problem
 from spira.kernel.ids import sha256_hex
 from spira.orchestration.contract import Outside, digest_of
 from spira.privacy.pseudonyms import Pseudonyms
@@ -136,3 +135,11 @@ def open_model(settings: TrainingSettings, model: str) -> tuple[str, ScreeningMo
     found = registry.resolve(*parse_model_uri(model))
     shown = f"{found.name}/{found.version}"
     return shown, ScreeningModel.load(model_inside(registry.fetch(found.name, found.version)))
+
+
+def model_inside(folder: Path) -> Path:
+    """The folder itself, or the one inside a registered model."""
+    found = next((file.parent for file in sorted(folder.rglob("model.json"))), None)
+    if found is None:
+        raise NotFound(f"{folder} holds no model: model.json is missing")
+    return found

@@ -69,8 +69,20 @@ _MEASURES = (
 )
 _FIT = (*_MEASURES, "training/core/calibration.py", "training/core/member.py")
 _WEIGHING = ("training/core/propensity.py", "training/core/weighted.py", "training/core/weighing.py")
+_BIAS = (
+    "training/core/battery_gates.py",
+    "training/core/perturb.py",
+    "training/core/probes.py",
+    "training/core/propensity.py",
+    "training/core/shifts.py",
+    "training/core/weighing.py",
+    "training/core/weighted.py",
+    "training/use_cases/battery.py",
+    "training/use_cases/probe.py",
+)
 _EVIDENCE = (
     *_MEASURES,
+    *_BIAS,
     "training/core/comparison.py",
     "training/core/evidence.py",
     "training/core/gates.py",

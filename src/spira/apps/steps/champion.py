@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from spira.apps.training_inputs import model_inside
 from spira.apps.training_settings import TrainingSettings
 from spira.kernel.errors import Conflict, InvalidInput, NotFound, Problem
 from spira.orchestration.contract import Outside
@@ -48,11 +48,3 @@ def people_of(registry: MlflowRegistry, name: str, version: str) -> PeopleSeen |
     except ValidationError as error:
         where = f"{name}/{version}, {PEOPLE_FILE}"
         raise InvalidInput.of([Problem(where=where, what="is not a list of people seen")]) from error
-
-
-def model_inside(folder: Path) -> Path:
-    """The folder itself, or the one inside a registered model."""
-    found = next((file.parent for file in sorted(folder.rglob("model.json"))), None)
-    if found is None:
-        raise NotFound(f"{folder} holds no model: model.json is missing")
-    return found

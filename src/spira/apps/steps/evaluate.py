@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from spira.apps.steps.bench import cohort_of, config_of, model_folder, read_json, teller
@@ -22,7 +23,7 @@ _FROZEN = "The figures of record are those of the frozen evaluation set, which n
 
 def evaluate(bench: Workbench, settings: TrainingSettings) -> None:
     from spira.training.core.evidence import BASELINE_FILE, PEOPLE_FILE, people_seen
-    from spira.training.use_cases.assess import Rivals
+    from spira.training.use_cases.assess import Rivals, with_probes
     from spira.training.use_cases.baseline import baseline_rows, fit_baseline
     from spira.training.use_cases.evaluate import scores_table
     from spira.voice.score import ScreeningModel
@@ -36,13 +37,14 @@ def evaluate(bench: Workbench, settings: TrainingSettings) -> None:
     key = bench.outside["pseudonyms"].digest if "pseudonyms" in bench.outside else ""
     rivals = Rivals(plain=plain, champion=open_champion(settings, bench.outside.get("champion")), key=key)
     held_out = _assess(model, cohort, sides.test, rivals=rivals, config=config, bench=bench)
-    frozen = _frozen(model, rivals=rivals, config=config, bench=bench)
+    told = with_probes(held_out.metrics, cohort, seen, model=model.settings, config=config)
+    frozen = _frozen(model, cohort, rivals=rivals, config=config, bench=bench)
     bench.write(BASELINE_FILE, plain.model_dump_json(indent=1).encode())
     bench.write(PEOPLE_FILE, people_seen(cohort, sides, key=key).model_dump_json(indent=1).encode())
     bench.write_json("scores.json", scores_table(held_out.scores))
     if frozen is not None:
         bench.write_json("evaluation-scores.json", scores_table(frozen.scores))
-    _report(held_out, frozen, config=config, bench=bench)
+    _report(replace(held_out, metrics=told), frozen, config=config, bench=bench)
 
 
 def _assess(
@@ -68,11 +70,14 @@ def _assess(
     )
 
 
-def _frozen(model: ScreeningModel, *, rivals: Rivals, config: TrainingConfig, bench: Workbench) -> Assessment | None:
-    """On the frozen evaluation set, where the run was given one."""
+def _frozen(
+    model: ScreeningModel, trained: Cohort, *, rivals: Rivals, config: TrainingConfig, bench: Workbench
+) -> Assessment | None:
+    """On the frozen evaluation set, where the run was given one, with the noise that no fit has heard."""
     if "evaluation.json" not in bench.inputs["validate"].outputs:
         return None
-    cohort = Cohort.model_validate_json(bench.read("validate", "evaluation.json"))
+    frozen = Cohort.model_validate_json(bench.read("validate", "evaluation.json"))
+    cohort = frozen.model_copy(update={"noise": trained.noise})
     everybody = tuple(range(len(cohort.recordings)))
     return _assess(model, cohort, everybody, rivals=rivals, config=config, bench=bench)
 

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spira.apps.steps.bench import config_of, teller
-from spira.apps.steps.champion import model_inside, open_champion, people_of
+from spira.apps.steps.champion import open_champion, people_of
 from spira.apps.steps.validate import check_inputs
+from spira.apps.training_inputs import model_inside
 from spira.apps.training_settings import TrainingSettings
 from spira.kernel.errors import Conflict, InvalidInput, NotFound, Problem
 from spira.orchestration.contract import Outside, Workbench

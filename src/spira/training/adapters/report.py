@@ -33,6 +33,7 @@ FIGURES = (
     ("intercept", "calibration intercept"),
     ("inconclusive", "inconclusive"),
     ("error_conclusive", "errors of the conclusive"),
+    ("auc_noise", "AUC with the battery's noise on everybody"),
 )
 _SLICES = (("auc", "AUC"), ("sensitivity", "sensitivity"), ("specificity", "specificity"), ("ece", "ECE"))
 _DIFFERENCES = ("auc", "uar", "precision", "recall", "f1", "accuracy")
@@ -56,7 +57,7 @@ def render(metrics: Mapping[str, Any], plots: Mapping[str, bytes], *, title: str
         *_section("Against the champion", _champion(metrics.get("champion"))),
         *_section("Against the plain baseline", _baseline(metrics)),
         *_section("Slices", slices_table(metrics.get("slices", [])), wide.get("slices", ""), _disparities(metrics)),
-        *_section("Changes that must not matter", wide.get("battery", ""), rows_table(metrics.get("battery", []))),
+        *_section("Changes that must not matter", wide.get("battery", ""), _battery(metrics.get("battery", []))),
         *_section("Shortcuts in the training set", rows_table(metrics.get("probes", []))),
         *_section("Folds", rows_table(metrics.get("folds", []))),
         "</html>",
@@ -168,6 +169,13 @@ def _baseline(metrics: Mapping[str, Any]) -> str:
     body = "".join(_cell(differences, name) for name in _DIFFERENCES)
     told = f"<p>Model minus baseline on the same {differences['n']} people, paired bootstrap by person.</p>"
     return f"{told}<div class=wide><table><tr>{head}</tr><tr>{body}</tr></table></div>"
+
+
+def _battery(rows: Sequence[Mapping[str, Any]]) -> str:
+    return rows_table(
+        [{"change": one["name"], "n": one["n"], "before": one["before"], "after": one["after"], "shift": one["value"],
+          "shift_low": one["low"], "shift_high": one["high"]} for one in rows]
+    )  # fmt: skip
 
 
 def _disparities(metrics: Mapping[str, Any]) -> str:

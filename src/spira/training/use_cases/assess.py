@@ -12,12 +12,15 @@ from spira.training.core.config import TrainingConfig
 from spira.training.core.evaluation import EvaluationConfig
 from spira.training.core.figures import Scored, per_person
 from spira.training.core.plain import PlainModel
+from spira.training.core.shifts import BatteryScores, NoiseOnly
 from spira.training.core.verdicts import Gate
 from spira.training.ports import Recordings, Tell
 from spira.training.use_cases.baseline import baseline_rows, baseline_scores
+from spira.training.use_cases.battery import findings, run_battery, run_noise_only
 from spira.training.use_cases.champion import Champion, compare
 from spira.training.use_cases.evaluate import metrics, score, with_gates
-from spira.voice.score import ScreeningModel
+from spira.training.use_cases.probe import probe_gates, probe_rows, run_probes
+from spira.voice.score import ModelSettings, ScreeningModel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +71,28 @@ def assess(
         tell=tell,
     )
     found = with_gates(found, [compared.gate]) | ({"champion": compared.table} if compared.table else {})
+    heard = run_battery(
+        model, cohort, indexes, recordings=recordings, config=config.battery, seed=config.seed, tell=tell
+    )
+    found = with_battery(found, heard, run_noise_only(model, cohort, recordings=recordings), config=config)
     return Assessment(metrics=found, scores=tuple(scores))
+
+
+def with_battery(
+    found: Mapping[str, Any], heard: Sequence[BatteryScores], alone: Sequence[NoiseOnly], *, config: TrainingConfig
+) -> dict[str, Any]:
+    """The same with what changes that must not matter did, as `battery`, and with their gates."""
+    told = findings(heard, alone, config=config.battery, seed=config.seed)
+    return with_gates({**found, **told.figures, "battery": told.rows}, told.gates)
+
+
+def with_probes(
+    found: Mapping[str, Any], cohort: Cohort, indexes: Sequence[int], *, model: ModelSettings, config: TrainingConfig
+) -> dict[str, Any]:
+    """The same with what shortcuts alone tell of the people who were fitted on, as `probes`, and with their gates."""
+    is_normalised = model.features.level != "none"
+    probes = run_probes(cohort, indexes, config=config.balance, level_is_normalised=is_normalised, seed=config.seed)
+    return with_gates({**found, "probes": probe_rows(probes)}, probe_gates(probes, config.balance))
 
 
 def with_baseline(
