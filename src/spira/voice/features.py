@@ -19,6 +19,7 @@ from torch import Tensor
 
 from spira.kernel.errors import InvalidInput, Problem
 from spira.voice import phonation, spectra
+from spira.voice.cleaning import limited_to, trimmed
 from spira.voice.decode import SAMPLE_RATE, FloatArray
 from spira.voice.quality import active_rms
 from spira.voice.segment import Windows, WindowSettings, count, cut, padded, valid_counts
@@ -49,6 +50,10 @@ class FeatureSettings(BaseModel):
     fmax_hz: float | None = Field(default=None, gt=0.0, le=SAMPLE_RATE / 2)
     level: Literal["none", "rms"] = "none"
     """rms: the whole clip is scaled to -23 dBFS RMS over its speech, before it is cut."""
+    trim: bool = False
+    """Whether digital silence at either end of the clip is taken off first."""
+    band_hz: float | None = Field(default=None, ge=1_000.0, lt=SAMPLE_RATE / 2)
+    """Nothing above is left in the clip, whatever its recorder could hear; null: everything is."""
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Self:
@@ -94,13 +99,13 @@ def bins(settings: FeatureSettings) -> int:
 
 
 def prepare(samples: FloatArray, windows: WindowSettings, features: FeatureSettings) -> Features:
-    """Levels the clip (float32 [samples]), cuts it, and extracts the features of its windows.
+    """Cleans and levels the clip (float32 [samples]), cuts it, and extracts the features of its windows.
 
     Frames that overlapping windows share are computed once, frames of padding not at all; a window's first and last
     few see its reflected edges and are its own. Runs on one thread: its bits depend on nothing else. Raises
     InvalidInput as `segment.padded` does, and for windows that are too short for a spectrum.
     """
-    clip = levelled(samples, features)
+    clip = levelled(cleaned(samples, features), features)
     shares_frames = windows.step % features.hop_length == 0 or count(len(clip), windows) == 1
     if features.kind == "waveform" or not shares_frames:
         return extract(cut(clip, windows), features)
@@ -109,6 +114,12 @@ def prepare(samples: FloatArray, windows: WindowSettings, features: FeatureSetti
     with one_thread(), torch.inference_mode():
         values = _clip_values(torch.tensor(padded(clip, windows)), len(clip), windows, features)
         return Features(values=values, mask=_mask(valid, windows.window, features))
+
+
+def cleaned(samples: FloatArray, settings: FeatureSettings) -> FloatArray:
+    """The clip without what `settings` take off."""
+    clip = trimmed(samples) if settings.trim else samples
+    return clip if settings.band_hz is None else limited_to(clip, settings.band_hz)
 
 
 def levelled(samples: FloatArray, settings: FeatureSettings) -> FloatArray:
