@@ -6,13 +6,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
-from airflow.sdk import Asset, Param, dag, task
+from airflow.sdk import Asset, AssetWatcher, Param, dag, task
 
 from spira.orchestration import approval
+from spira.orchestration.accepted_datasets import AcceptedDatasets
 from spira.orchestration.form import PRESETS
 from spira.orchestration.pods import pod
 
-ACCEPTED = Asset("spira.datasets.accepted")
+ACCEPTED = Asset(
+    "spira.datasets.accepted", watchers=[AssetWatcher(name="accepted-datasets", trigger=AcceptedDatasets())]
+)
 
 DOC = """
 ### Train a model
@@ -40,8 +43,9 @@ as failed ends its pod; clearing it starts a new one, and training continues fro
   was registered; the report that `evaluate` names says what was measured.
 * Nobody answered `approve`: the version stays registered as `challenger`. Answer under *Required Actions*.
 
-**A newly accepted data set** starts a run through the asset `spira.datasets.accepted`: post an event to
-`/api/v2/assets/events` with `{"asset_id": …, "extra": {"manifest": "s3://…"}}`; other fields keep their defaults.
+**A newly accepted data set** (`spira data accept`) starts a run with its manifest; other fields keep their defaults.
+The asset `spira.datasets.accepted` hears of it from the topic of that name where the variable `spira_training` has a
+`broker_url`, or by an event posted to `/api/v2/assets/events`: `{"asset_id": …, "extra": {"manifest": "s3://…"}}`.
 """
 
 

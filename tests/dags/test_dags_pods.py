@@ -104,12 +104,22 @@ def test_the_first_pod_is_told_the_form_of_the_run(world: World) -> None:
     assert "SPIRA_STEP_CONFIG" not in told
 
 
-def test_a_run_that_a_new_data_set_started_takes_its_manifest_from_the_event(airflow: None) -> None:
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {"manifest": "s3://b/new.csv", "from": "elsewhere"},
+        {"from_trigger": True, "payload": {"manifest": "s3://b/new.csv", "series": "ward"}},
+    ],
+    ids=["posted", "watched"],
+)
+def test_a_run_that_a_new_data_set_started_takes_its_manifest_from_the_event(
+    airflow: None, extra: dict[str, Any]
+) -> None:
     from types import SimpleNamespace
 
     from spira.orchestration.pod_environment import run_parameters
 
-    event = SimpleNamespace(extra={"manifest": "s3://b/new.csv", "from": "elsewhere"})
+    event = SimpleNamespace(extra=extra)
     context = {"params": {"manifest": None, "preset": "robust"}, "triggering_asset_events": {"asset": [event]}}
 
     assert run_parameters(context) == {"manifest": "s3://b/new.csv", "preset": "robust"}

@@ -52,7 +52,8 @@ def run_parameters(context: Context) -> dict[str, Any]:
     given = dict(context["params"])
     events = [event for found in (context.get("triggering_asset_events") or {}).values() for event in found]
     for event in events:
-        given |= {name: value for name, value in (event.extra or {}).items() if name in given and not given[name]}
+        told = {**(event.extra or {}), **((event.extra or {}).get("payload") or {})}  # a watcher's event wraps its own
+        given |= {name: value for name, value in told.items() if name in given and not given[name]}
     return given
 
 

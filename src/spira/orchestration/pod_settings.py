@@ -30,6 +30,8 @@ class PodSettings(BaseModel):
     """For development alone: take an image by its tag."""
     objects_url: str
     """The object store as Airflow's workers reach it; it is the one that the pods' ConfigMap names."""
+    broker_url: str = ""
+    """Where accepted data sets are announced; empty: nobody listens, runs are started by people or over REST."""
     namespace: str = "spira-training"
     config_map: str = "spira-training"
     """Becomes the pods' environment: addresses of the stores."""
