@@ -140,7 +140,7 @@ STEPS: tuple[Step, ...] = (
     Step(
         name="train",
         does="fit the networks",
-        sections=("balance", "augmentation", "network", "split", "training", "seed"),
+        sections=("balance", "augmentation", "features", "network", "split", "training", "seed"),
         reads=("validate", "features"),
         takes={"validate": ("cohort.json",)},
         code=(
@@ -157,8 +157,10 @@ STEPS: tuple[Step, ...] = (
             "training/core/compute.py",
             "training/core/fit.py",
             "training/core/objective.py",
+            "training/core/probes.py",
             "training/core/ranks.py",
             "training/use_cases/material.py",
+            "training/use_cases/probe.py",
             "training/use_cases/shards.py",
             "training/core/compensation.py",
             "training/use_cases/compensate.py",

@@ -26,9 +26,11 @@ def train(bench: Workbench, settings: TrainingSettings) -> None:
     config, cohort = config_of(bench), cohort_of(bench)
     compute = Compute.of(config.training)
     fold = held_out(cohort, bench.parameters["fold"], folds=config.split.folds, kind=config.split.kind)
+    sides = _sides(cohort, config, fold=fold, parameters=bench.parameters)
+    _refuse_shortcuts(cohort, next(iter(sides.values())), config)
     job = Job(
         config=config,
-        sides=_sides(cohort, config, fold=fold, parameters=bench.parameters),
+        sides=sides,
         files=_files(bench),
         objects_url=settings.objects_url,
         scratch=bench.scratch,
@@ -42,6 +44,19 @@ def train(bench: Workbench, settings: TrainingSettings) -> None:
     with repeatable(config.training, compute):
         facts = compute.facts() | {"processes": max(1, processes)}
     bench.write_json("fit.json", {"held_out_fold": fold, "trained_on": _trained_on(bench), **facts})
+
+
+def _refuse_shortcuts(cohort: Cohort, sides: Split, config: TrainingConfig) -> None:
+    """Nobody outside the held-out fold may be told by age, sex or the channel alone, where the policy says so."""
+    from spira.training.use_cases.probe import refuse_shortcuts, run_probes
+
+    if config.balance.policy == "refuse":
+        is_normalised = config.features.level != "none"
+        everybody = (*sides.train, *sides.validation)
+        probes = run_probes(
+            cohort, everybody, config=config.balance, level_is_normalised=is_normalised, seed=config.seed
+        )
+        refuse_shortcuts(probes, config.balance)
 
 
 def _alone(job: Job, cohort: Cohort, bench: Workbench, compute: Compute) -> dict[str, bytes]:
