@@ -19,6 +19,9 @@ from spira.training.ports import Tell
 _SIGNS = {"PASS": "[green]PASS[/]", "FAIL": "[red]FAIL[/]", "NOT ENOUGH DATA": "[yellow]NOT ENOUGH DATA[/]"}
 
 
+_DIFFERENCES = ("auc", "uar", "precision", "recall", "f1", "accuracy")
+
+
 class ProgressWatcher:
     """A line per step: a bar while it runs, what became of it afterwards. Plain lines where there is no terminal."""
 
@@ -102,27 +105,53 @@ def show_training(told: Mapping[str, Any]) -> None:
 
 
 def show_metrics(told: Mapping[str, Any], *, slices: bool = True) -> None:
-    """Figures with their intervals, slices and gates."""
+    """Figures with their intervals, slices, comparisons, gates and the verdict."""
     console = Console(highlight=False)
-    groups = {f"people, {told.get('figures', 'all')}": told, "matched pairs": told["matched"]}
-    if "baseline" in told:
-        groups |= {"plain baseline": told["baseline"], "plain baseline, matched": told["baseline"]["matched"]}
-    if "figures" in told and told["figures"] != "held-out fold":
-        groups["held-out fold of the model"] = told["test"]
     table = Table(title=f"{told['model']}: figures with 95 % intervals")
     for column in ("", "n", "AUC", "UAR", "sensitivity", "specificity", "ECE"):
         table.add_column(column)
-    for name, group in groups.items():
+    for name, group in _groups(told).items():
         table.add_row(*_row(name, group))
     for one in told["slices"] if slices else ():
         if one["enough"]:
             table.add_row(*_row(f"{one['slice']} {one['value']}", one), style="dim")
     console.print(table)
+    for line in _comparisons(told):
+        console.print(line)
     for gate in told["gates"]:
         console.print(f"{_SIGNS[gate['verdict']]}  {gate['name']}: {gate['reason']}")
     console.print(f"verdict: [bold]{_SIGNS[told['verdict']]}[/]")
     if "report" in told:
         console.print(f"report: {told['report']}", soft_wrap=True)
+
+
+def _groups(told: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    groups = {f"people, {told.get('figures', 'all')}": told, "matched pairs": told["matched"]}
+    if "baseline" in told:
+        groups |= {"plain baseline": told["baseline"], "plain baseline, matched": told["baseline"]["matched"]}
+    if told.get("figures", "held-out fold") != "held-out fold":
+        groups["held-out fold of the model"] = told["test"]
+    return groups
+
+
+def _comparisons(told: Mapping[str, Any]) -> Iterator[str]:
+    """What the table of figures leaves out: the band, the battery's noise, and the differences to other models."""
+    if told.get("inconclusive"):
+        share, errors = (" ".join(estimate(told, name)) for name in ("inconclusive", "error_conclusive"))
+        yield f"inconclusive: {share}; errors among the others: {errors}"
+    if told.get("auc_noise") is not None:
+        yield f"AUC with the battery's noise on everybody: {' '.join(estimate(told, 'auc_noise'))}"
+    if told.get("against_baseline"):
+        yield f"model minus plain baseline, paired bootstrap, {told['against_baseline']['n']} people:"
+        yield "  " + "; ".join(_difference(told["against_baseline"], name) for name in _DIFFERENCES)
+    if told.get("champion"):
+        yield f"model minus champion {told['champion']['model']}, {told['champion']['n']} people whom neither saw:"
+        yield "  " + "; ".join(_difference(told["champion"]["differences"], name) for name in _DIFFERENCES)
+
+
+def _difference(differences: Mapping[str, float], name: str) -> str:
+    value, low, high = (differences[f"{name}{end}"] for end in ("", "_low", "_high"))
+    return f"{name} {value:+.3f} ({low:+.3f} to {high:+.3f})"
 
 
 def _row(name: str, group: Mapping[str, Any]) -> list[str]:

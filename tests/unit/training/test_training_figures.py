@@ -52,6 +52,11 @@ def test_complete_separation_is_not_told_as_certain() -> None:
     assert area.value == 1.0
     assert area.low < 0.5
 
+    found = figures([person(str(n), n % 2, 0.1 + 0.8 * (n % 2)) for n in range(20)])
+
+    for name in ("sensitivity_at_specificity", "f1"):
+        assert (found[name], round(found[f"{name}_low"], 3)) == (1.0, 0.722)
+
 
 def test_wilson_agrees_with_the_textbook() -> None:
     share = wilson(8, 10)

@@ -80,8 +80,10 @@ def estimate(group: Mapping[str, Any], name: str) -> tuple[str, str]:
     """A figure and its interval as text: `0.881` and `0.85–0.91`; dashes where there is none."""
     if group.get(name) is None:
         return "–", ""
-    bounds = f"{group[f'{name}_low']:.2f}–{group[f'{name}_high']:.2f}" if f"{name}_low" in group else ""
-    return f"{group[name]:.3f}", bounds
+    if group.get(f"{name}_low") is None:
+        return f"{group[name]:.3f}", ""
+    low, high = group[f"{name}_low"], group[f"{name}_high"]
+    return f"{group[name]:.3f}", f"{low:.2f}{' to ' if low < 0 else '–'}{high:.2f}"
 
 
 def figures_table(groups: Mapping[str, Mapping[str, Any]]) -> str:

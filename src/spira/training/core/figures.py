@@ -132,12 +132,22 @@ def _f1(hits: int, m: int, alarms: int, n: int) -> Estimate:
     """2 TP / (2 TP + FP + FN); interval by the parametric bootstrap of both counts."""
     random = np.random.default_rng([_SEED, m, n])
     drawn_hits, drawn_alarms = random.binomial(m, hits / m, _DRAWS), random.binomial(n, alarms / n, _DRAWS)
-    return interval(2.0 * hits / (hits + alarms + m), 2.0 * drawn_hits / (drawn_hits + drawn_alarms + m))
+    value, drawn = 2.0 * hits / (hits + alarms + m), 2.0 * drawn_hits / (drawn_hits + drawn_alarms + m)
+    return _never_certain(interval(value, drawn), min(m, n))
 
 
 def _at_specificity(panel: Panel, specificity: float) -> Estimate:
     value = float((panel.patients > cut_at_specificity(panel.controls, specificity)).mean())
-    return interval(value, Resamples.of(panel, seed=_SEED, draws=_DRAWS).sensitivity_at(panel, specificity))
+    drawn = Resamples.of(panel, seed=_SEED, draws=_DRAWS).sensitivity_at(panel, specificity)
+    return _never_certain(interval(value, drawn), len(panel.patients))
+
+
+def _never_certain(found: Estimate, n: int) -> Estimate:
+    """Where all resamples agree, Wilson's interval of so many people."""
+    if found.low < found.high:
+        return found
+    bounds = wilson(round(found.value * n), n)
+    return Estimate(value=found.value, low=bounds.low, high=bounds.high)
 
 
 def _recalibrated(scores: Sequence[float], labels: Sequence[int]) -> dict[str, float]:
