@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ from spira.kernel.errors import InvalidInput
 from spira.training.core.calibration import pooled
 from spira.training.core.figures import auc
 from spira.training.core.member import Member
+from spira.training.core.weighing import participant_weights
 from spira.training.use_cases.material import Material, batches_of
 from spira.voice.network import build_network
 
@@ -210,6 +212,29 @@ def test_the_loss_gives_both_classes_the_same_mass(make_toy: MakeToy) -> None:
     assert material.weights.mean() == pytest.approx(1.0)
     assert material.weights[material.labels == 1].sum() == pytest.approx(material.weights[material.labels == 0].sum())
     assert material.chances is None
+
+
+@pytest.mark.parametrize("policy", ["reweight", "match"])
+def test_people_count_in_the_loss_what_the_balance_policy_says_and_those_of_no_weight_are_left_out(
+    make_toy: MakeToy, policy: str
+) -> None:
+    made = make_toy(f"balance.policy={policy}", people=80)
+    ages = [40.0 + n % 7 + (30.0 if n in {1, 5} else 0.0) for n in range(80)]
+    aged = tuple(one.model_copy(update={"age": age}) for one, age in zip(made.cohort.recordings, ages, strict=True))
+    toy = dataclasses.replace(made, cohort=made.cohort.model_copy(update={"recordings": aged}))
+    (sides,) = toy.sides().values()
+    weights = participant_weights(toy.cohort, sides.train, toy.config.balance)
+
+    material = Material.of(toy.cohort, toy.windows, sides, config=toy.config)
+
+    expected = {index: weights[toy.cohort.recordings[index].participant] for index in sides.train}
+    assert material.fitted == tuple(index for index in sides.train if expected[index] > 0)
+    assert material.weights is not None
+    own = np.array([expected[index] for index in material.fitted])
+    assert material.weights == pytest.approx(own / own.mean())
+    taken = material.batch([0, 1], [0, 0])
+    assert taken.weights is not None
+    assert taken.weights.tolist() == pytest.approx(np.repeat(material.weights[:2], 2).tolist())
 
 
 def test_without_clean_and_without_noisy_recordings_there_is_nothing_to_fit_on(make_toy: MakeToy) -> None:
