@@ -142,12 +142,14 @@ def read_preset(name: str, *, overrides: Sequence[str] = ()) -> TrainingConfig:
         raise NotFound(f"preset {name!r} does not exist; there are {', '.join(preset_names())}")
     experiment = v1_grid.experiment_of(name)
     if experiment is not None:
-        return read_config(PRESETS / f"{v1_grid.BASE}.json", overrides=(*experiment.overrides(), *overrides))
+        base = PRESETS / f"{v1_grid.BASE}.json"
+        return read_config(base, overrides=(*experiment.overrides(), *overrides), name=f"preset {name}")
     return read_config(PRESETS / f"{name}.json", overrides=overrides)
 
 
-def read_config(file: Path, *, overrides: Sequence[str] = ()) -> TrainingConfig:
-    """The configuration in a JSON file, with `--set` overrides of the form `a.b=value`.
+def read_config(file: Path, *, overrides: Sequence[str] = (), name: str = "") -> TrainingConfig:
+    """The configuration in a JSON file, with `--set` overrides of the form `a.b=value`; mistakes are told as those of
+    `name`, or of the file.
 
     Raises InvalidInput that tells every mistake with its path, and the line or the override it comes from.
     """
@@ -155,7 +157,8 @@ def read_config(file: Path, *, overrides: Sequence[str] = ()) -> TrainingConfig:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidInput.of([Problem(where=str(file), what=f"can't be read: {error}")]) from error
-    return config_of(parse(text, name=file.name), name=file.name, overrides=overrides)
+    name = name or file.name
+    return config_of(parse(text, name=name), name=name, overrides=overrides)
 
 
 def config_of(document: Document, *, name: str, overrides: Sequence[str] = ()) -> TrainingConfig:
