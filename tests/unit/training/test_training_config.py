@@ -52,6 +52,10 @@ def test_all_mistakes_are_told_at_once_with_path_and_line(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("text", "what"),
     [
+        (
+            '{\n "windows": {"kind": "pad", "step_s": 1.0}}',
+            "line 2, windows.step_s: has no meaning for windows.kind 'pad'",
+        ),
         ('{\n "training": {"time_masks": 2}}', "line 2, training: time_masks and time_mask_frames"),
         ('{\n "augmentation": {"peak_low": 0.5, "peak_high": 0.1}}', "line 2, augmentation: peak_low is above"),
         ('{\n "augmentation": {"clean": false}}', "line 1: augmentation.clean false"),

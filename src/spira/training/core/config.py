@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -166,6 +166,7 @@ def config_of(document: Document, *, name: str, overrides: Sequence[str] = ()) -
         raise InvalidInput.of([Problem(where=f"{name}, line 1", what="is no JSON object")])
     value = json.loads(json.dumps(document.value))
     overridden = [_override(value, text) for text in overrides]
+    _refuse_padding_with_overlap(value, where=lambda path: _where(path, document, name=name, overridden=overridden))
     try:
         config = TrainingConfig.model_validate_json(json.dumps(value), strict=True)
     except ValidationError as error:
@@ -184,6 +185,15 @@ def config_of(document: Document, *, name: str, overrides: Sequence[str] = ()) -
         )
         raise InvalidInput.of([Problem(where="--set windows.step_s", what=what, hint=hint)])
     return config
+
+
+def _refuse_padding_with_overlap(value: Mapping[str, Any], *, where: Callable[[tuple[str, ...]], str]) -> None:
+    """A step between windows contradicts the one window of a padded recording."""
+    windows = value.get("windows")
+    if isinstance(windows, dict) and windows.get("kind") == "pad" and "step_s" in windows:
+        what = "has no meaning for windows.kind 'pad', whose recordings have one window"
+        hint = "leave it out, or take windows.kind 'overlap'"
+        raise InvalidInput.of([Problem(where=where(("windows", "step_s")), what=what, hint=hint)])
 
 
 def _override(value: dict[str, Any], text: str) -> tuple[str, ...]:
