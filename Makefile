@@ -66,8 +66,8 @@ test-system: $(SETUP) ## Whole flows as processes
 
 .PHONY: check
 check: $(SETUP) ## Format, lint, types and the import contracts
-	@$(BIN)/ruff format --check --quiet src tests
-	@$(BIN)/ruff check --quiet src tests
+	@$(BIN)/ruff format --check --quiet src tests dags
+	@$(BIN)/ruff check --quiet src tests dags
 	@$(BIN)/mypy
 	@mkdir -p var && $(BIN)/lint-imports --no-cache > var/lint-imports.log 2>&1 || { cat var/lint-imports.log; exit 1; }
 

@@ -45,15 +45,19 @@ PREPARED = {
 @pytest.fixture(scope="session")
 def airflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Airflow as a library: no database, and nobody's logging is changed."""
-    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # third parties' own, while they are imported
-        patch.setenv("AIRFLOW_HOME", str(tmp_path_factory.mktemp("airflow")))
-        patch.setenv("_AIRFLOW__AS_LIBRARY", "1")
-        patch.setenv("AIRFLOW__CORE__LOAD_EXAMPLES", "False")
-        patch.setenv("AIRFLOW__WORKERS__API_RETRY_WAIT_MIN", "0")
-        patch.setenv("AIRFLOW__WORKERS__API_RETRY_WAIT_MAX", "0.01")
-        pods = importlib.import_module("spira.orchestration.pods")
-        triggers = importlib.import_module("airflow.providers.cncf.kubernetes.triggers.pod")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {
+            "AIRFLOW_HOME": str(tmp_path_factory.mktemp("airflow")),
+            "_AIRFLOW__AS_LIBRARY": "1",
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            "AIRFLOW__WORKERS__API_RETRY_WAIT_MIN": "0",
+            "AIRFLOW__WORKERS__API_RETRY_WAIT_MAX": "0.01",
+        }.items():
+            patch.setenv(name, value)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # third parties' own, while they are imported
+            pods = importlib.import_module("spira.orchestration.pods")
+            triggers = importlib.import_module("airflow.providers.cncf.kubernetes.triggers.pod")
         for patient in (pods.StepPod._write_logs, triggers.KubernetesPodTrigger._get_pod):
             patch.setattr(patient.retry, "wait", tenacity.wait_none())  # as often as ever, without the seconds between
         yield

@@ -24,12 +24,16 @@ DAGS = HERE.parents[1] / "dags"
 NAMES = sorted(file.stem for file in DAGS.glob("*.py"))
 HEAVY = ("torch", "torchaudio", "mlflow", "numpy", "pandas", "scipy", "sklearn", "boto3", "matplotlib")
 PARSE = """
-import json, sys, time
+import json, os, sys, time
 import airflow.sdk
 from airflow.providers.cncf.kubernetes.operators.pod import KubernetesPodOperator
-begun = time.process_time()
-__import__(sys.argv[1])
-print(json.dumps([time.process_time() - begun, sorted(set(sys.argv[2:]) & set(sys.modules))]))
+for name in sys.argv[1].split(","):
+    if not os.fork():
+        begun = time.process_time()
+        __import__(name)
+        print(json.dumps([name, time.process_time() - begun, sorted(set(sys.argv[2:]) & set(sys.modules))]), flush=True)
+        os._exit(0)
+    os.wait()
 """
 
 
@@ -51,17 +55,16 @@ def environment(home: Path, **more: str) -> dict[str, str]:
     return inherited | {"AIRFLOW_HOME": str(home), "AIRFLOW__CORE__LOAD_EXAMPLES": "False"} | more
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_dag_file_adds_less_than_300_ms_to_airflow_and_the_operator(name: str, tmp_path: Path) -> None:
+def test_a_dag_file_adds_less_than_300_ms_to_airflow_and_the_operator(tmp_path: Path) -> None:
     given = environment(tmp_path, _AIRFLOW__AS_LIBRARY="1")
-    command = [sys.executable, "-c", PARSE, name, *HEAVY]
+    command = [sys.executable, "-c", PARSE, ",".join(NAMES), *HEAVY]
 
-    seconds, loaded = json.loads(
-        subprocess.run(command, cwd=DAGS, env=given, check=True, capture_output=True, text=True).stdout
-    )
+    out = subprocess.run(command, cwd=DAGS, env=given, check=True, capture_output=True, text=True).stdout
 
-    assert loaded == []
-    assert seconds < 0.3
+    parsed = {name: (seconds, loaded) for name, seconds, loaded in map(json.loads, out.splitlines())}
+    assert sorted(parsed) == NAMES
+    assert all(loaded == [] for _, loaded in parsed.values())
+    assert all(seconds < 0.3 for seconds, _ in parsed.values()), parsed
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -149,8 +152,6 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """Two runs of the same form, the second with nothing left to do."""
     home = tmp_path_factory.mktemp("airflow")
     given = environment(home, AIRFLOW__CORE__DAGS_FOLDER=str(DAGS), AIRFLOW__LOGGING__LOGGING_LEVEL="WARNING")
-    migrate = [sys.executable, "-m", "airflow", "db", "migrate"]
-    subprocess.run(migrate, env=given, check=True, capture_output=True)
     form = json.dumps({"manifest": "s3://b/rows.csv", "shards": 2})
     command = [sys.executable, str(HERE / "whole_run.py"), str(DAGS), str(home), form, "2"]
     done = subprocess.run(command, env=given, check=False, capture_output=True, text=True)

@@ -1,7 +1,7 @@
 """A whole run of the training DAG in this process, by Airflow's own `dag.test`, printed as JSON.
 
 `python whole_run.py DAGS FOLDER CONF [TIMES]`. The cluster is scripted: the pod of a step runs the step contract with a
-toy body in place of the science, `prepare` the plan of a form. AIRFLOW_HOME names a database that is ready.
+toy body in place of the science, `prepare` the plan of a form. AIRFLOW_HOME names an empty folder.
 """
 
 from __future__ import annotations
@@ -69,6 +69,9 @@ def _prepare(objects: Objects, form: dict[str, Any]) -> Receipt:
 
 
 def main(dags: str, folder: Path, conf: dict[str, Any], times: int) -> None:
+    from airflow.utils.db import initdb
+
+    initdb()
     objects, kubernetes = FileObjects(folder / "objects"), Kubernetes()
 
     def script(pod: Body) -> list[Moment]:
