@@ -88,6 +88,12 @@ def test_a_wrong_override_names_itself(tmp_path: Path) -> None:
     assert "is not of the form" in problems_of(tmp_path, "{}", "nothing")[0]
 
 
+def test_a_preset_may_be_padded_although_its_file_has_a_step() -> None:
+    assert read_preset("robust", overrides=["windows.kind=pad"]).windows.kind == "pad"
+    with pytest.raises(InvalidInput, match="--set windows.step_s: has no meaning"):
+        read_preset("robust", overrides=["windows.kind=pad", "windows.step_s=1.0"])
+
+
 def test_an_unknown_preset_tells_those_that_exist() -> None:
     with pytest.raises(NotFound, match="smoke"):
         read_preset("nonsense")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -21,6 +21,7 @@ from spira.voice.features import FeatureSettings
 from spira.voice.network import NetworkSettings
 from spira.voice.segment import WindowSettings
 
+_PADDED = "has no meaning for windows.kind 'pad', whose recordings have one window"
 PRESETS = Path(__file__).parent.parent / "presets"
 
 
@@ -166,7 +167,9 @@ def config_of(document: Document, *, name: str, overrides: Sequence[str] = ()) -
         raise InvalidInput.of([Problem(where=f"{name}, line 1", what="is no JSON object")])
     value = json.loads(json.dumps(document.value))
     overridden = [_override(value, text) for text in overrides]
-    _refuse_padding_with_overlap(value, where=lambda path: _where(path, document, name=name, overridden=overridden))
+    if _pads_with_overlap(value, overridden):
+        where = _where(("windows", "step_s"), document, name=name, overridden=overridden)
+        raise InvalidInput.of([Problem(where=where, what=_PADDED, hint="leave it out, or take kind 'overlap'")])
     try:
         config = TrainingConfig.model_validate_json(json.dumps(value), strict=True)
     except ValidationError as error:
@@ -187,13 +190,13 @@ def config_of(document: Document, *, name: str, overrides: Sequence[str] = ()) -
     return config
 
 
-def _refuse_padding_with_overlap(value: Mapping[str, Any], *, where: Callable[[tuple[str, ...]], str]) -> None:
-    """A step between windows contradicts the one window of a padded recording."""
+def _pads_with_overlap(value: Mapping[str, Any], overridden: Sequence[tuple[str, ...]]) -> bool:
+    """Whether a step is asked for together with padding; one that a file has for the kind that was overridden is no
+    wish of anybody's."""
     windows = value.get("windows")
-    if isinstance(windows, dict) and windows.get("kind") == "pad" and "step_s" in windows:
-        what = "has no meaning for windows.kind 'pad', whose recordings have one window"
-        hint = "leave it out, or take windows.kind 'overlap'"
-        raise InvalidInput.of([Problem(where=where(("windows", "step_s")), what=what, hint=hint)])
+    if not isinstance(windows, dict) or windows.get("kind") != "pad" or "step_s" not in windows:
+        return False
+    return ("windows", "step_s") in overridden or ("windows", "kind") not in overridden
 
 
 def _override(value: dict[str, Any], text: str) -> tuple[str, ...]:
