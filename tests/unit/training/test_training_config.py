@@ -90,7 +90,7 @@ def test_a_wrong_override_names_itself(tmp_path: Path) -> None:
 
 def test_a_preset_may_be_padded_although_its_file_has_a_step() -> None:
     assert read_preset("robust", overrides=["windows.kind=pad"]).windows.kind == "pad"
-    with pytest.raises(InvalidInput, match="--set windows.step_s: has no meaning"):
+    with pytest.raises(InvalidInput, match=r"--set windows\.step_s: has no meaning"):
         read_preset("robust", overrides=["windows.kind=pad", "windows.step_s=1.0"])
 
 
