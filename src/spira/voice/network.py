@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import nn
 
 from spira.voice.attention import AttentionNet
@@ -22,6 +22,15 @@ class NetworkSettings(BaseModel):
     members: int = Field(default=1, ge=1, le=64)
     noise_directions: int = Field(default=0, ge=0, le=64)
     """`robust` with noisy copies: directions in which noise moves statistics and that are compensated; 0: off."""
+    max_novelty: float | None = Field(default=None, gt=1.0)
+    """`robust`: a recording further than this from those of the fit (`RobustNet.novelty`) is inconclusive, whatever
+    its score: a cough, an alarm or a room is no voice. null: any recording gets its answer."""
+
+    @model_validator(mode="after")
+    def _only_robust_knows_what_is_new(self) -> Self:
+        if self.max_novelty is not None and self.architecture != "robust":
+            raise ValueError(f"max_novelty has no meaning for architecture {self.architecture!r}")
+        return self
 
 
 def build_network(settings: NetworkSettings, *, frames: int, bins: int) -> nn.Module:

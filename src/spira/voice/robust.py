@@ -39,6 +39,17 @@ class RobustNet(nn.Module):
     def forward(self, values: Tensor, mask: Tensor) -> Tensor:
         return self.classify(statistics(values, mask))
 
+    def novelty(self, values: Tensor, mask: Tensor) -> Tensor:
+        """How far windows are from those of the fit, float32 [B]: the mean square of their statistics in deviations
+        from the fit's mean; around 1 for the fit's own, and many times that for what is no such voice."""
+        flat = statistics(values, mask).flatten(1)
+        if self.compensation is None:
+            moments = self.standardise.running_mean, self.standardise.running_var
+            standard = nn.functional.batch_norm(flat, *moments, training=False)
+        else:
+            standard = (flat - self.compensation.centre) / self.compensation.spread
+        return standard.square().mean(1)
+
     def classify(self, pooled: Tensor) -> Tensor:
         """Logits [B] from `statistics`. These have no weights: a fit computes them once and calls this."""
         flat = pooled.flatten(1)

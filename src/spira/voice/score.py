@@ -21,6 +21,7 @@ from spira.voice.decode import FloatArray, decode
 from spira.voice.features import Features, FeatureSettings, bins, frames, one_thread, prepare
 from spira.voice.network import NetworkSettings, build_network
 from spira.voice.quality import QualityReport, QualityRules, measure, problems
+from spira.voice.robust import RobustNet
 from spira.voice.segment import WindowSettings
 
 SETTINGS_FILE = "model.json"
@@ -114,7 +115,11 @@ class ScreeningModel:
 
     def score_samples(self, samples: FloatArray) -> float:
         """The score of one clip, float32 [samples] at 16 kHz: the mean of its windows' probabilities."""
-        return self.score_features(prepare(samples, self.settings.windows, self.settings.features))
+        return self.score_features(self.features_of(samples))
+
+    def features_of(self, samples: FloatArray) -> Features:
+        """What the networks see of a clip."""
+        return prepare(samples, self.settings.windows, self.settings.features)
 
     def score_features(self, features: Features) -> float:
         """The score of a clip that is prepared already with this model's settings."""
@@ -143,9 +148,31 @@ class ScreeningModel:
         found = [p for name, report in quality.items() for p in problems(report, self.settings.quality, where=name)]
         if found:
             raise InvalidInput.of(found)
-        scores = {name: self.score_samples(clip) for name, clip in clips.items()}
+        features = {name: self.features_of(clip) for name, clip in clips.items()}
+        scores = {name: self.score_features(one) for name, one in features.items()}
         final = math.fsum(scores.values()) / len(scores)
-        return Screening(scores=scores | {"final": final}, diagnosis=self.settings.diagnose(final), quality=quality)
+        return Screening(scores=scores | {"final": final}, diagnosis=self._diagnose(final, features), quality=quality)
+
+    def answer(self, samples: FloatArray) -> tuple[float, Diagnosis]:
+        """Score and diagnosis of one clip, as `screen` gives them, without a look at its quality."""
+        features = self.features_of(samples)
+        score = self.score_features(features)
+        return score, self._diagnose(score, {"": features})
+
+    def novelty(self, features: Features) -> float:
+        """How far a clip is from those of the fit, the mean over windows and members; 0 where networks can't say."""
+        robust = [network for network in self.networks if isinstance(network, RobustNet)]
+        if not robust:
+            return 0.0
+        with one_thread(), torch.inference_mode():
+            found = [float(network.novelty(features.values, features.mask).mean()) for network in robust]
+        return math.fsum(found) / len(found)
+
+    def _diagnose(self, final: float, features: Mapping[str, Features]) -> Diagnosis:
+        most = self.settings.network.max_novelty
+        if most is not None and any(self.novelty(one) > most for one in features.values()):
+            return "inconclusive"
+        return self.settings.diagnose(final)
 
     def _clips(self, recordings: Mapping[str, bytes]) -> dict[str, FloatArray]:
         clips, found = {}, []

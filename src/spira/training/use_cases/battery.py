@@ -104,8 +104,8 @@ def _alone(model: ScreeningModel, clip: FloatArray, sha256: str) -> NoiseOnly:
     clip = clip[: windows.window] if windows.kind == "pad" else clip
     if problems(measure(clip), model.settings.quality, where="noise"):
         return NoiseOnly(sha256=sha256, refused=True, score=None, diagnosis="refused")
-    score = model.score_samples(clip)
-    return NoiseOnly(sha256=sha256, refused=False, score=score, diagnosis=model.settings.diagnose(score))
+    score, diagnosis = model.answer(clip)
+    return NoiseOnly(sha256=sha256, refused=False, score=score, diagnosis=diagnosis)
 
 
 def _evaluation_noise(cohort: Cohort, recordings: Recordings) -> list[FloatArray]:
