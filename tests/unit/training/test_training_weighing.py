@@ -184,3 +184,12 @@ def test_a_weighted_area_counts_pairs_by_their_weights() -> None:
 def test_the_effective_size_of_equal_weights_is_their_number() -> None:
     assert effective_size([2.0] * 10) == pytest.approx(10.0)
     assert effective_size([1.0, 0.0, 0.0]) == pytest.approx(1.0)
+
+
+def test_few_people_are_weighted_but_not_refused() -> None:
+    cohort = cohort_of([(i % 2, 70.0 + i if i % 2 else 25.0 + i, "fm"[(i // 2) % 2]) for i in range(16)])
+
+    weights = weights_of(cohort, REWEIGHT)
+
+    assert weights.mean() == pytest.approx(1.0)
+    assert (weights > 0).all()

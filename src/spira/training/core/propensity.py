@@ -16,18 +16,22 @@ _KNOTS = (0.25, 0.5, 0.75)
 _FORBIDDEN = 1e6
 
 
-def design(age: FloatArray | None, sex: IntArray | None) -> FloatArray:
+def design(age: FloatArray | None, sex: IntArray | None, *, is_rich: bool = True) -> FloatArray:
     """Columns of what is asked: age as a spline of degree one with knots at its quartiles (nan: unknown, told by a
-    column of its own), sex as one column per value but the first, and age by sex. float64 [n, columns]."""
+    column of its own), sex as one column per value but the first, and age by sex. float64 [n, columns].
+
+    Without `is_rich` neither knots nor age by sex: few people would be told apart by chance.
+    """
     columns: list[FloatArray] = []
     if age is not None:
         is_known = ~np.isnan(age)
         filled = np.where(is_known, age, np.median(age[is_known])) / 10.0
-        columns += [filled, *(np.maximum(filled - knot, 0.0) for knot in np.quantile(filled[is_known], _KNOTS))]
+        knots = np.quantile(filled[is_known], _KNOTS) if is_rich else ()
+        columns += [filled, *(np.maximum(filled - knot, 0.0) for knot in knots)]
         columns += [] if is_known.all() else [(~is_known).astype(np.float64)]
     if sex is not None:
         groups = [(sex == value).astype(np.float64) for value in np.unique(sex)[1:]]
-        columns += [*groups, *(group * columns[0] for group in groups if age is not None)]
+        columns += [*groups, *(group * columns[0] for group in groups if age is not None and is_rich)]
     return np.column_stack(columns)
 
 

@@ -14,6 +14,10 @@ from spira.training.core.propensity import design, matches, overlap_weights, pro
 from spira.training.core.weighted import weighted_auc
 
 _SEED = 65
+_JUDGED = 20
+"""People of the smaller class from which on what is left of age and sex is judged."""
+_RICH = 50
+"""From which on the shape of age's influence, and its difference between the sexes, is asked for."""
 FloatArray = npt.NDArray[np.float64]
 
 
@@ -22,7 +26,8 @@ def participant_weights(cohort: Cohort, indexes: Sequence[int], config: BalanceC
 
     Decided by label, age and sex of these people alone: overlap weights of `reweight`, sets of `match` (others count
     0), else 1 for everybody, and also where neither age nor sex is known of anybody. Raises InvalidInput when
-    covariates still tell the classes apart afterwards, or too few people are comparable.
+    covariates still tell the classes apart afterwards (judged from 20 people of each class on), or too few people
+    are comparable.
     """
     people = {cohort.recordings[index].participant: cohort.recordings[index] for index in indexes}
     rows = [people[name] for name in sorted(people)]
@@ -30,11 +35,12 @@ def participant_weights(cohort: Cohort, indexes: Sequence[int], config: BalanceC
     age, sex = _ages(rows, config), _sexes(rows, config)
     if config.policy not in {"reweight", "match"} or set(labels.tolist()) != {0, 1} or (age is None and sex is None):
         return {one.participant: 1.0 for one in rows}
-    columns = design(age, sex)
-    chances = propensity(columns, labels)
+    smaller = int(min(labels.sum(), len(labels) - labels.sum()))
+    chances = propensity(design(age, sex, is_rich=smaller >= _RICH), labels)
     weigh = config.policy == "reweight"
     weights = overlap_weights(chances, labels) if weigh else _matched(age, sex, labels, config)
-    _refuse_unbalanced(chances, labels, weights, config)
+    if smaller >= _JUDGED:
+        _refuse_unbalanced(chances, labels, weights, config)
     weights = weights / weights.mean()
     return {one.participant: float(weight) for one, weight in zip(rows, weights, strict=True)}
 
