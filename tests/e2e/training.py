@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -201,8 +202,19 @@ class Runs:
             tries = {task["task_id"]: task["try_number"] for task in self.airflow.tasks(DAG, run)}
             if tries["train"] != 2:
                 raise Failed(f"train was tried {tries['train']} times")
-            row.told = f"{checkpoint.rpartition('/')[2]} was there; a new pod after {back_s:.0f} s"
+            epoch = self.first_epoch(run, attempt=2)
+            if epoch <= 1:
+                raise Failed("the second try began with the first epoch")
+            row.told = f"{checkpoint.rpartition('/')[2]} was there; a new pod after {back_s:.0f} s, from epoch {epoch}"
         self.approved(run)
+
+    def first_epoch(self, run: str, *, attempt: int) -> int:
+        """The first that the pod of this try told of in its log."""
+        log = self.airflow.log_of(DAG, run, "train", map_index=0, attempt=attempt)
+        found = re.search(r"\[base\].*? epoch (\d+)", log)
+        if found is None:
+            raise Failed(f"try {attempt} of train told no epoch")
+        return int(found[1])
 
     def checkpoint(self) -> str | None:
         return next((info.key for info in self.objects.list("steps/train/") if "/scratch/" in info.key), None)
