@@ -47,8 +47,8 @@ def train(
     as_json: AsJson = False,
 ) -> None:
     """Train, evaluate and register a model. What is done already is not done again."""
-    from spira.apps.training_run import TrainRequest, run_training
-    from spira.apps.training_views import show_training
+    from spira.apps.training_run import Refused, TrainRequest, run_training
+    from spira.apps.training_views import show_metrics, show_training
 
     request = TrainRequest(
         manifest=manifest,
@@ -64,7 +64,16 @@ def train(
         name=name,
         jobs=jobs,
     )
-    told = run_training(request)
+    try:
+        told = run_training(request)
+    except Refused as refused:
+        if not as_json:
+            show_metrics(refused.told)
+            raise
+        problems = [problem.as_dict() for problem in refused.problems]
+        told = {**refused.told, "error": "InvalidInput", "message": str(refused), "problems": problems}
+        typer.echo(json.dumps(told, ensure_ascii=False))
+        raise typer.Exit(2) from refused
     if as_json:
         typer.echo(json.dumps(told, ensure_ascii=False))
     else:

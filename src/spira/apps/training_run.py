@@ -70,17 +70,27 @@ def run_training(request: TrainRequest) -> dict[str, Any]:
         try:
             done = run_locally(run, objects=objects, watcher=watcher)
         except InvalidInput as error:
-            folder = request.workspace / "reports" / config.publication.model_name
-            raise _with_reports(error, _reports(watcher.outcomes, objects=objects, folder=folder)) from error
+            raise _with_findings(error, watcher.outcomes, request, config, objects=objects) from error
     run_id = record_run(done, name=config.publication.model_name, objects=objects)
-    told = _told(done, objects=objects, workspace=request.workspace)
-    return told | {"run_id": run_id, "notes": [*told["validation"]["notes"], *_notes(request, config)]}
+    told = _told(done, request, config, objects=objects)
+    return told | {"run_id": run_id}
 
 
-def _with_reports(error: InvalidInput, reports: Mapping[str, str]) -> InvalidInput:
-    """The error with the reports that were written before it, where people find them."""
-    written = ", ".join(reports.values())
-    return InvalidInput(f"{error}; written: {written}", problems=error.problems) if written else error
+class Refused(InvalidInput):
+    """The model was trained and evaluated, and failed gates keep it out of the registry; `told` is what was found."""
+
+    def __init__(self, error: InvalidInput, *, told: Mapping[str, Any]) -> None:
+        written = [Problem(where=f"report of {label}", what=file) for label, file in told["reports"].items()]
+        files = ", ".join(told["reports"].values())
+        super().__init__(f"{error}; written: {files}", problems=(*error.problems, *written))
+        self.told = told
+
+
+def _with_findings(
+    error: InvalidInput, done: Mapping[str, Done], request: TrainRequest, config: TrainingConfig, *, objects: Objects
+) -> InvalidInput:
+    """The error with everything that was found before it; the error itself where that is nothing yet."""
+    return Refused(error, told=_told(done, request, config, objects=objects)) if "evaluate" in done else error
 
 
 def _notes(request: TrainRequest, config: TrainingConfig) -> list[str]:
@@ -140,24 +150,34 @@ def config_of_request(request: TrainRequest) -> TrainingConfig:
     return config.model_copy(update={"publication": checked})
 
 
-def _told(done: Mapping[str, Done], *, objects: Objects, workspace: Path) -> dict[str, Any]:
+def _told(
+    done: Mapping[str, Done], request: TrainRequest, config: TrainingConfig, *, objects: Objects
+) -> dict[str, Any]:
+    """The figures of record and where things lie; `model` has no version when it was not registered."""
+
     def read(label: str, name: str) -> Any:
         return json.loads(objects.get(done[label].manifest.outputs[name].key))
 
-    published, test = read("publish", "published.json"), read("evaluate", "metrics.json")
-    shown = f"{published['model']}/{published['version']}"
+    shown = config.publication.model_name
+    if "publish" in done:
+        published = read("publish", "published.json")
+        shown = f"{published['model']}/{published['version']}"
+    test, validation = read("evaluate", "metrics.json"), read("validate", "report.json")
     record, kind = _record(test, read("cross-validate", "metrics.json") if "cross-validate" in done else None)
     return {
         **record,
         "model": shown,
         "figures": kind,
         "test": test | {"model": shown},
-        "validation": read("validate", "report.json"),
+        "validation": validation,
         "steps": {
             label: "reused" if one.reused else "repaired" if one.repaired else "done" for label, one in done.items()
         },
         "repaired": {label: list(one.repaired) for label, one in done.items() if one.repaired},
-        "reports": _reports(done, objects=objects, folder=workspace / "reports" / published["model"]),
+        "reports": _reports(
+            done, objects=objects, folder=request.workspace / "reports" / config.publication.model_name
+        ),
+        "notes": [*validation["notes"], *_notes(request, config)],
     }
 
 

@@ -260,7 +260,8 @@ def test_a_model_that_fails_a_gate_is_not_registered(tmp_path: Path, capsys: pyt
     assert "above-chance" in told["message"]
     assert (tmp_path / "workspace" / "reports" / "tremor" / "evaluate.html").is_file()
     assert str(tmp_path / "workspace" / "reports" / "tremor" / "evaluate.html") in told["message"]
-    assert {"gate above-chance"} <= {problem["where"] for problem in told["problems"]}
+    assert {"gate above-chance", "report of evaluate"} <= {problem["where"] for problem in told["problems"]}
+    assert (told["model"], told["verdict"], told["auc"] < 0.9) == ("tremor", "FAIL", True)
     assert spira(capsys, "models", "list", "--workspace", str(tmp_path / "workspace")) == []
 
 

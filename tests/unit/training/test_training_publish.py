@@ -71,6 +71,7 @@ def test_the_refusal_names_every_gate_and_the_report() -> None:
     with pytest.raises(InvalidInput, match=r"fails noise-flip, slices; report: steps/report.html") as caught:
         refuse_failed(
             [{"gates": gates}, {"gates": [{"name": "slices", "verdict": "FAIL", "reason": "sex m"}]}],
+            tolerated=(),
             report="steps/report.html",
         )
 
@@ -79,7 +80,17 @@ def test_the_refusal_names_every_gate_and_the_report() -> None:
 
 
 def test_doubt_refuses_nothing() -> None:
-    refuse_failed([{"gates": [{"name": "champion", "verdict": "NOT ENOUGH DATA", "reason": ""}]}], report="r")
+    refuse_failed(
+        [{"gates": [{"name": "champion", "verdict": "NOT ENOUGH DATA", "reason": ""}]}], tolerated=(), report="r"
+    )
+
+
+def test_a_gate_that_is_tolerated_refuses_nothing() -> None:
+    gates = [{"name": name, "verdict": "FAIL", "reason": ""} for name in ("shift: band to 4 kHz", "shift: gain", "age")]
+
+    refuse_failed([{"gates": gates}], tolerated=("shift: *", "age"), report="r")
+    with pytest.raises(InvalidInput, match="fails age; report: r"):
+        refuse_failed([{"gates": gates}], tolerated=("shift: *",), report="r")
 
 
 def test_the_registry_gets_figures_card_evidence_and_verdict(tmp_path: Path, found: dict[str, Any]) -> None:
@@ -138,7 +149,22 @@ def test_the_page_of_a_card_has_tables_and_no_foreign_markup(found: dict[str, An
 
 def test_a_report_tells_every_gate_and_escapes_what_it_was_given(found: dict[str, Any]) -> None:
     plots = evidence_plots(
-        people(), found | {"battery": [{"name": "x", "value": 0.1, "low": 0.0, "high": 0.2}]}, margin=0.4
+        people(),
+        found
+        | {
+            "battery": [
+                {
+                    "name": "x",
+                    "value": 0.1,
+                    "low": 0.0,
+                    "high": 0.2,
+                    "margin": 0.4,
+                    "n": 60,
+                    "before": 0.5,
+                    "after": 0.6,
+                }
+            ]
+        },
     )
     page = render(found, plots, title="A & B", notes=["<note>"]).decode()
 
@@ -155,7 +181,7 @@ def test_a_report_of_one_class_has_no_figures_and_no_plots() -> None:
     alone = [one for one in people() if one.label == 1]
     found = metrics(alone, model="", config=CONFIG)
 
-    page = render(found, evidence_plots(alone, found, margin=0.4), title="one class").decode()
+    page = render(found, evidence_plots(alone, found), title="one class").decode()
 
     assert "<img " not in page
     assert found["verdict"] == "NOT ENOUGH DATA"

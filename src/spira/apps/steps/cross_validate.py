@@ -39,7 +39,7 @@ def cross_validate(bench: Workbench, settings: TrainingSettings) -> None:  # noq
     found["folds"] = [fold.told() for fold in folds]
     bench.write_json("metrics.json", found)
     bench.write_json("scores.json", scores_table(scores))
-    plots = evidence_plots(scores, found, margin=config.battery.margin)
+    plots = evidence_plots(scores, found)
     note = "Pooled out-of-fold scores: each fold's people are scored by a model trained without them."
     bench.write("report.html", render(found, plots, title="Cross-validation", notes=[note]))
 

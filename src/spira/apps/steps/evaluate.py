@@ -44,7 +44,7 @@ def evaluate(bench: Workbench, settings: TrainingSettings) -> None:
     bench.write_json("scores.json", scores_table(held_out.scores))
     if frozen is not None:
         bench.write_json("evaluation-scores.json", scores_table(frozen.scores))
-    _report(replace(held_out, metrics=told), frozen, config=config, bench=bench)
+    _report(replace(held_out, metrics=told), frozen, bench=bench)
 
 
 def _assess(
@@ -82,7 +82,7 @@ def _frozen(
     return _assess(model, cohort, everybody, rivals=rivals, config=config, bench=bench)
 
 
-def _report(held_out: Assessment, frozen: Assessment | None, *, config: TrainingConfig, bench: Workbench) -> None:
+def _report(held_out: Assessment, frozen: Assessment | None, *, bench: Workbench) -> None:
     """Figures, plots and the page; gates of the frozen set bear its name."""
     from spira.training.adapters.plots import curve_plot, evidence_plots
     from spira.training.adapters.report import render
@@ -91,7 +91,7 @@ def _report(held_out: Assessment, frozen: Assessment | None, *, config: Training
     found = held_out.metrics if frozen is None else with_frozen(held_out.metrics, frozen.metrics)
     shown = held_out if frozen is None else frozen
     curves = read_json(bench, "ensemble", "curves.json")
-    plots = evidence_plots(shown.scores, shown.metrics, margin=config.battery.margin)
+    plots = evidence_plots(shown.scores, shown.metrics)
     plots |= {"curves.png": curve_plot(curves)}
     bench.write_json("metrics.json", found)
     for name, data in plots.items():

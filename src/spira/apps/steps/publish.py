@@ -27,9 +27,8 @@ def publish(bench: Workbench, settings: TrainingSettings) -> None:
     publication = config_of(bench).publication
     evaluation, pooled = read_json(bench, "evaluate", "metrics.json"), _pooled(bench)
     if publication.refuse_failed:
-        refuse_failed(
-            [evaluation, *([pooled] if pooled else [])], report=bench.inputs["evaluate"].outputs["report.html"].key
-        )
+        report = bench.inputs["evaluate"].outputs["report.html"].key
+        refuse_failed([evaluation, *([pooled] if pooled else [])], tolerated=publication.tolerated, report=report)
     with model_folder(bench, "ensemble") as folder:
         kept = json.loads((folder / "model.json").read_text())["settings"]
         card = write_card(_facts(bench, settings, name=publication.model_name, model_settings=kept))

@@ -60,7 +60,7 @@ def rescore(bench: Workbench, settings: TrainingSettings) -> None:
     )
     dropped = {name: list(lines) for name, lines in checked.dropped.items() if lines}
     told = with_gates(found.metrics, [_data_gate(checked.cohort, dropped), seen]) | {"dropped": dropped}
-    plots = evidence_plots(found.scores, told, margin=config.battery.margin)
+    plots = evidence_plots(found.scores, told)
     bench.write_json("metrics.json", told)
     bench.write_json("scores.json", scores_table(found.scores))
     bench.write_json("data.json", checked.report())

@@ -23,11 +23,11 @@ _SMALL = (4.4, 3.6)
 _ROW_INCHES = 0.24
 
 
-def evidence_plots(scores: Sequence[Scored], metrics: Mapping[str, Any], *, margin: float) -> dict[str, bytes]:
+def evidence_plots(scores: Sequence[Scored], metrics: Mapping[str, Any]) -> dict[str, bytes]:
     """All plots of an evaluation: of the scores by recording and of what was found from them."""
     pages = {
         "slices.png": slices_plot(metrics.get("slices", []), metrics),
-        "battery.png": shifts_plot(metrics.get("battery", []), margin=margin, title="Shifts, and the margin tolerated"),
+        "battery.png": shifts_plot(metrics.get("battery", [])),
     }
     return evaluation_plots(per_person(scores)) | {name: data for name, data in pages.items() if data is not None}
 
@@ -57,17 +57,18 @@ def slices_plot(slices: Sequence[Mapping[str, Any]], overall: Mapping[str, Any])
     return _page(draw, (8.8, 1.1 + _ROW_INCHES * len(rows)))
 
 
-def shifts_plot(shifts: Sequence[Mapping[str, Any]], *, margin: float, title: str) -> bytes | None:
-    """A row per shift (`name`, `value`, `low`, `high`), and the margin that is tolerated on both sides."""
+def shifts_plot(shifts: Sequence[Mapping[str, Any]]) -> bytes | None:
+    """A row per shift (`name`, `value`, `low`, `high`) over the `margin` that is tolerated of it on both sides."""
     if not shifts:
         return None
 
     def draw(figure: Figure) -> None:
         axes = figure.subplots()
+        for place, one in enumerate(reversed(shifts)):
+            axes.barh(place, 2 * one["margin"], left=-one["margin"], height=0.8, color="#1b7f3b", alpha=0.13)
         _forest(axes, [one["name"] for one in shifts], [(one["value"], one["low"], one["high"]) for one in shifts])
-        axes.axvspan(-margin, margin, color="#1b7f3b", alpha=0.12, linewidth=0)
         axes.axvline(0.0, color="0.5", linewidth=1)
-        axes.set(title=title)
+        axes.set(title="Shifts, and how far each is tolerated")
 
     return _page(draw, (8.8, 1.0 + _ROW_INCHES * len(shifts)))
 

@@ -176,7 +176,7 @@ def _baseline(metrics: Mapping[str, Any]) -> str:
 def _battery(rows: Sequence[Mapping[str, Any]]) -> str:
     return rows_table(
         [{"change": one["name"], "n": one["n"], "before": one["before"], "after": one["after"], "shift": one["value"],
-          "shift_low": one["low"], "shift_high": one["high"]} for one in rows]
+          "shift_low": one["low"], "shift_high": one["high"], "tolerated": one["margin"]} for one in rows]
     )  # fmt: skip
 
 

@@ -45,3 +45,5 @@ class PublicationConfig(_Section):
     alias: Literal["challenger"] = "challenger"
     refuse_failed: bool = True
     """Whether a model with a failed gate is kept out of the registry."""
+    tolerated: tuple[str, ...] = ()
+    """Gates whose FAIL is told in report and card and yet refuses nothing; a `*` stands for anything: `shift: *`."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from spira.training.core.battery import BatteryConfig
 from spira.training.core.cohort import Cohort
 from spira.training.core.comparison import Pair, area_endpoint, comparison_gate, judge, paired_differences
 from spira.training.core.config import TrainingConfig
@@ -83,7 +84,15 @@ def with_battery(
 ) -> dict[str, Any]:
     """The same with what changes that must not matter did, as `battery`, and with their gates."""
     told = findings(heard, alone, config=config.battery, seed=config.seed)
-    return with_gates({**found, **told.figures, "battery": told.rows}, told.gates)
+    rows = [{**row, "margin": _margin(str(row["name"]), config.battery)} for row in told.rows]
+    return with_gates({**found, **told.figures, "battery": rows}, told.gates)
+
+
+def _margin(name: str, config: BatteryConfig) -> float:
+    """What is tolerated of the shift in a row of the battery's table."""
+    if name.startswith("noise, "):
+        return config.margin
+    return config.max_flips if name.endswith("turned diagnoses") else config.max_shift
 
 
 def with_probes(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -65,17 +66,20 @@ def publish(
     return {"model": name, "version": version, "alias": alias, "verdict": verdict}
 
 
-def refuse_failed(found: Iterable[Mapping[str, Any]], *, report: str) -> None:
-    """Raises InvalidInput that names every gate that failed; `report` tells where it can be read."""
+def refuse_failed(found: Iterable[Mapping[str, Any]], *, tolerated: Sequence[str], report: str) -> None:
+    """Raises InvalidInput that names every gate that failed and is not tolerated; `report` is where it can be read."""
     failed = {
-        gate["name"]: gate["reason"] for metrics in found for gate in metrics["gates"] if gate["verdict"] == "FAIL"
+        gate["name"]: gate["reason"]
+        for metrics in found
+        for gate in metrics["gates"]
+        if gate["verdict"] == "FAIL" and not any(fnmatchcase(gate["name"], pattern) for pattern in tolerated)
     }
     if not failed:
         return
-    names = ", ".join(failed)
-    hint = "publication.refuse_failed=false registers it all the same"
+    hint = "publication.tolerated names gates that may fail; with publication.refuse_failed=false all may"
     problems = [Problem(where=f"gate {name}", what=reason, hint=hint) for name, reason in failed.items()]
-    raise InvalidInput(f"the model is not registered, since it fails {names}; report: {report}", problems=problems)
+    message = f"the model is not registered, since it fails {', '.join(failed)}; report: {report}"
+    raise InvalidInput(message, problems=problems)
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
