@@ -75,12 +75,12 @@ def test_few_people_are_not_enough_data() -> None:
 
 def test_a_shift_whose_interval_crosses_the_margin_is_not_enough_data() -> None:
     people = cohort_of_scores(n=30, noisy_control=0.2, noisy_patient=0.8)
-    people = [person(i, 0, 0.2, 0.9 if i < 9 else 0.2) for i in range(30)] + people[30:]
+    people = [person(i, 0, 0.2, 0.9 if i < 10 else 0.2) for i in range(30)] + people[30:]
 
     found = gate(people, "noise-flip")
 
     assert found.verdict == "NOT ENOUGH DATA"
-    assert "-0.300" in found.reason
+    assert "-0.333" in found.reason
 
 
 def test_without_unheard_noise_nothing_is_claimed() -> None:

@@ -177,7 +177,8 @@ def _probed(name: str, rows: FloatArray, labels: IntArray, weights: FloatArray, 
 
 
 def _area(rows: FloatArray, labels: IntArray, weights: FloatArray, seed: int) -> Estimate:
-    """Of the scores of people whom the regression has not seen."""
+    """Of the scores of people whom the regression has not seen. Where weights balance the classes exactly, leaving
+    some people out unbalances the others the opposite way: such areas lie below 0.5, which tells nothing."""
     kept = weights > 0.0
     rows, labels, weights = rows[kept], labels[kept], weights[kept]
     scores = np.zeros(len(labels))
