@@ -56,6 +56,17 @@ def test_a_fixed_threshold_is_kept() -> None:
     assert calibrate(people([-5.0, -4, 4, 5], [0, 0, 1, 1]), config).threshold == 0.3
 
 
+def test_the_prevalence_as_threshold_is_near_the_one_of_the_highest_recall_among_everybody() -> None:
+    truth, labels = drawn(20_000)
+    kept = (labels == 0) | (np.arange(len(labels)) % 4 == 0)
+
+    found = calibrate(people(truth[kept], labels[kept]), CalibrationConfig(threshold="prevalence"))
+    highest = calibrate(people(truth[kept], labels[kept]), CalibrationConfig(threshold="max-uar"))
+
+    assert found.threshold == pytest.approx(labels[kept].mean())
+    assert found.threshold == pytest.approx(highest.threshold, abs=0.06)
+
+
 def test_a_persons_score_is_the_mean_over_recordings_of_the_mean_over_windows() -> None:
     one = OutOfSample(
         logits=np.array([0.0, 0.0, 100.0, -100.0]),

@@ -100,10 +100,15 @@ class Calibration:
 def calibrate(people: OutOfSample, config: CalibrationConfig) -> Calibration:
     temperature, bias = _fit(people.person_logits, people.labels.astype(np.float64), config)
     scores = people.scores(temperature=temperature, bias=bias)
-    chosen = best_threshold(scores, people.labels) if config.threshold == "max-uar" else config.fixed_threshold
-    threshold = float(np.clip(chosen, 0.0, 1.0))
+    threshold = float(np.clip(_threshold(scores, people.labels, config), 0.0, 1.0))
     band = None if config.max_error is None else choose_band(scores, people.labels, threshold=threshold, config=config)
     return Calibration(temperature=temperature, bias=bias, threshold=threshold, band=band)
+
+
+def _threshold(scores: FloatArray, labels: npt.NDArray[np.int64], config: CalibrationConfig) -> float:
+    if config.threshold == "fixed":
+        return config.fixed_threshold
+    return float(labels.mean()) if config.threshold == "prevalence" else best_threshold(scores, labels)
 
 
 def choose_band(

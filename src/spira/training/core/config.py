@@ -96,7 +96,9 @@ class CalibrationConfig(_Section):
 
     kind: Literal["none", "temperature", "platt"] = "platt"
     """`platt` fits temperature and bias, `temperature` the temperature alone."""
-    threshold: Literal["fixed", "max-uar"] = "max-uar"
+    threshold: Literal["fixed", "max-uar", "prevalence"] = "max-uar"
+    """`prevalence`: the share of patients, from which on a calibrated score speaks for the class of patients whatever
+    their share; of the highest expected UAR, and far less a matter of chance than `max-uar`, the highest one seen."""
     fixed_threshold: float = Field(default=0.5, ge=0.0, le=1.0)
     max_error: float | None = Field(default=None, gt=0.0, lt=0.5)
     """Stated risk: scores around the threshold are inconclusive, so far that at most this share of the others is
