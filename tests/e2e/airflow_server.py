@@ -80,10 +80,8 @@ class Airflow:
 
     def trigger(self, dag: str, parameters: Mapping[str, Any]) -> str:
         """The run's id."""
-        answer = self._http.post(f"/dags/{dag}/dagRuns", json={"logical_date": None, "conf": dict(parameters)})
-        if not answer.is_success:
-            raise Failed(f"Airflow refused the run: {answer.status_code} {answer.text}")
-        return str(answer.json()["dag_run_id"])
+        told = self._sent("POST", f"/dags/{dag}/dagRuns", {"logical_date": None, "conf": dict(parameters)})
+        return str(told["dag_run_id"])
 
     def state(self, dag: str, run: str) -> str:
         return str(self._get(f"/dags/{dag}/dagRuns/{quote(run)}")["state"])
@@ -118,9 +116,17 @@ class Airflow:
     def approve(self, dag: str, run: str) -> None:
         time.sleep(SETTLE_S)
         path = f"/dags/{dag}/dagRuns/{quote(run)}/taskInstances/approve/-1/hitlDetails"
-        answer = self._http.patch(path, json={"chosen_options": ["Approve"], "params_input": {}})
-        if not answer.is_success:
-            raise Failed(f"the approval was refused: {answer.status_code} {answer.text}")
+        self._sent("PATCH", path, {"chosen_options": ["Approve"], "params_input": {}})
+
+    def mark_failed(self, dag: str, run: str, task: str, *, map_index: int) -> None:
+        """As the button of the page does."""
+        path = f"/dags/{dag}/dagRuns/{quote(run)}/taskInstances/{task}/{map_index}"
+        self._sent("PATCH", path, {"new_state": "failed"})
+
+    def clear_failed(self, dag: str, run: str) -> None:
+        """All tasks of the run that failed, or could not begin for that, are to be done again."""
+        asked = {"dag_run_id": run, "dry_run": False, "only_failed": True, "reset_dag_runs": True}
+        self._sent("POST", f"/dags/{dag}/clearTaskInstances", asked)
 
     def log_of(self, dag: str, run: str, task: str, *, map_index: int = -1, attempt: int = 1) -> str:
         path = f"/dags/{dag}/dagRuns/{quote(run)}/taskInstances/{task}/logs/{attempt}"
@@ -141,6 +147,12 @@ class Airflow:
         answer = self._http.get(path)
         if not answer.is_success:
             raise Failed(f"GET {path}: {answer.status_code} {answer.text}")
+        return answer.json()
+
+    def _sent(self, method: str, path: str, body: Mapping[str, Any]) -> Any:
+        answer = self._http.request(method, path, json=dict(body))
+        if not answer.is_success:
+            raise Failed(f"{method} {path}: {answer.status_code} {answer.text}")
         return answer.json()
 
     def _found(self, path: str) -> Any:

@@ -15,10 +15,11 @@ import json
 import os
 import re
 import shutil
+import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,13 +43,15 @@ RUN_S = 1800.0
 SMALL = {"cpu": "100m", "memory": "512Mi", "memory_limit": "3Gi"}
 """Of every pod here: a step waits for no room on a small machine."""
 STEPS = ("prepare", "validate", "features", "train", "ensemble", "evaluate", "cross-validate", "publish", "rescore")
-TRAIN_LONG_ENOUGH_TO_KILL = ["training.epochs=400", "training.patience=400"]
+LONG_TRAINING = ["training.epochs=400", "training.patience=400"]
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--keep", action="store_true", help="leave the logs' folder for a look")
     arguments = parser.parse_args()
+    for sign in (signal.SIGINT, signal.SIGTERM):  # also where whoever started this ignores them
+        signal.signal(sign, interrupt)
     table = Table()
     try:
         with scratch(keep=arguments.keep) as folder, ExitStack() as stack:
@@ -60,6 +63,11 @@ def main() -> int:
     finally:
         print(f"\n{table}", flush=True)
     return 0 if table.passed else 1
+
+
+def interrupt(*_: object) -> None:
+    """So that everything that was started is ended."""
+    raise KeyboardInterrupt
 
 
 def exercise(table: Table, folder: Path, stack: ExitStack) -> None:
@@ -102,7 +110,9 @@ def exercise(table: Table, folder: Path, stack: ExitStack) -> None:
     run.logs(first)
     run.all_reused(parameters, first)
     run.refused(parameters)
-    run.killed({**parameters, "overrides": TRAIN_LONG_ENOUGH_TO_KILL})
+    long = {**parameters, "overrides": LONG_TRAINING}
+    run.killed({**long, "seed": 1})
+    run.stopped({**long, "seed": 2})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,6 +218,27 @@ class Runs:
             row.told = f"{checkpoint.rpartition('/')[2]} was there; a new pod after {back_s:.0f} s, from epoch {epoch}"
         self.approved(run)
 
+    def stopped(self, parameters: Mapping[str, Any]) -> None:
+        """An operator who ends training for now, and goes on later."""
+        with self.table.row("training marked as failed: its pod ends; cleared: it goes on from its checkpoint") as row:
+            run = self.airflow.trigger(DAG, parameters)
+            before = {info.key for info in self.objects.list("steps/train/")}
+            self.waiting(run, "a checkpoint of train", lambda: self.checkpoint(besides=before), limit_s=900)
+            self.airflow.mark_failed(DAG, run, "train", map_index=0)
+            began = time.monotonic()
+            wait_until("the end of the pod", lambda: None if self.training_pods() else True, limit_s=120)
+            gone_s = time.monotonic() - began
+            if (state := self.airflow.wait_for(DAG, run, limit_s=300)) != "failed":
+                raise Failed(f"the run is {state} although training was stopped")
+            self.airflow.clear_failed(DAG, run)
+            self.airflow.wait_for_question(DAG, run, limit_s=RUN_S)
+            [train] = [task for task in self.airflow.tasks(DAG, run) if task["task_id"] == "train"]
+            epoch = self.first_epoch(run, attempt=train["try_number"])
+            if epoch <= 1:
+                raise Failed("it began again with the first epoch")
+            row.told = f"pod gone after {gone_s:.0f} s; went on at epoch {epoch}"
+        self.approved(run)
+
     def first_epoch(self, run: str, *, attempt: int) -> int:
         """The first that the pod of this try told of in its log."""
         log = self.airflow.log_of(DAG, run, "train", map_index=0, attempt=attempt)
@@ -216,8 +247,9 @@ class Runs:
             raise Failed(f"try {attempt} of train told no epoch")
         return int(found[1])
 
-    def checkpoint(self) -> str | None:
-        return next((info.key for info in self.objects.list("steps/train/") if "/scratch/" in info.key), None)
+    def checkpoint(self, *, besides: Collection[str] = ()) -> str | None:
+        found = (info.key for info in self.objects.list("steps/train/") if "/scratch/" in info.key)
+        return next((key for key in found if key not in besides), None)
 
     def other_pod(self, killed: Mapping[str, Any]) -> bool | None:
         uids = {pod["metadata"]["uid"] for pod in self.training_pods()}
