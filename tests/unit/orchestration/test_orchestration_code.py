@@ -29,7 +29,7 @@ def modules_of(step: Step) -> set[str]:
     return {"spira." + ".".join(file.relative_to(ROOT).with_suffix("").parts) for file in files}
 
 
-@pytest.mark.parametrize("step", (*STEPS, RESCORE), ids=lambda step: step.name)
+@pytest.mark.parametrize("step", [*STEPS, RESCORE], ids=lambda step: step.name)
 def test_the_code_of_a_step_is_closed_under_imports(step: Step, graph: grimp.ImportGraph) -> None:
     listed = modules_of(step)
 

@@ -8,6 +8,7 @@ _STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1c232b}
 table{border-collapse:collapse;margin:.8rem 0;display:block;overflow-x:auto}
 td,th{padding:.25rem .7rem;border-bottom:1px solid #dde2e8;text-align:left;vertical-align:top}
+td:nth-child(2):not(:last-child){white-space:nowrap}
 pre{background:#f4f6f8;padding:.8rem;overflow-x:auto;font-size:13px}
 """
 

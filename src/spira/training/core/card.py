@@ -58,7 +58,7 @@ def write_card(facts: CardFacts) -> str:
     metrics = facts.evaluation
     parts = [
         f"# Model card: {facts.model}",
-        f"**Verdict: {metrics['verdict']}**. {summary(facts)}",
+        f"{_verdicts(facts)} {summary(facts)}",
         f"## Intended use\n\n{_USE}",
         f"## What it takes and gives\n\n{_table(('setting', 'value'), _settings(facts.settings))}",
         f"## Data\n\n{_table(('what', 'SHA-256'), list(facts.digests.items()))}",
@@ -82,6 +82,12 @@ def summary(facts: CardFacts) -> str:
     elif facts.cross_validation is not None:
         record, who = facts.cross_validation, "people, each scored by a model that never saw them (cross-validation)"
     return f"AUC {_estimate(record, 'auc')} on {record['n']} {who}."
+
+
+def _verdicts(facts: CardFacts) -> str:
+    pooled = facts.cross_validation
+    told = f"**Verdict: {facts.evaluation['verdict']}** on people of the held-out fold"
+    return f"{told}, **{pooled['verdict']}** in the cross-validation." if pooled is not None else f"{told}."
 
 
 def _settings(settings: Mapping[str, Any]) -> list[tuple[str, str]]:

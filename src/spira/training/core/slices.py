@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -29,12 +30,11 @@ def slice_figures(people: Sequence[Scored], config: EvaluationConfig) -> list[di
 def disparities(people: Sequence[Scored], config: EvaluationConfig) -> list[dict[str, Any]]:
     """By facet, how far its large enough groups lie apart: the differences in selection rate (demographic parity) and
     in sensitivity and specificity (equalised odds), by fairlearn's MetricFrame. Without interval: see the gate."""
-    from fairlearn.metrics import MetricFrame, false_positive_rate, selection_rate, true_positive_rate
-
+    fairness: Any = importlib.import_module("fairlearn.metrics")  # heavy, and without annotations
     measures = {
-        "selection_rate": selection_rate,
-        "sensitivity": true_positive_rate,
-        "false_alarms": false_positive_rate,
+        "selection_rate": fairness.selection_rate,
+        "sensitivity": fairness.true_positive_rate,
+        "false_alarms": fairness.false_positive_rate,
     }
     found = []
     for name in config.slices:
@@ -42,7 +42,7 @@ def disparities(people: Sequence[Scored], config: EvaluationConfig) -> list[dict
         if len(sizes) < 2:
             continue
         judged = [one for group in sizes.values() for one in group]
-        frame = MetricFrame(
+        frame = fairness.MetricFrame(
             metrics=measures,
             y_true=[one.label for one in judged],
             y_pred=[int(one.positive) for one in judged],
