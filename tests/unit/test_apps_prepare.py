@@ -88,7 +88,11 @@ def test_empty_fields_of_a_form_are_left_out(pod: Pod, manifest: Path) -> None:
         ({"manifest": "dataset:ward"}, NotFound, "no data set of the series 'ward' was accepted"),
         ({"preset": "best"}, NotFound, "preset 'best' does not exist; there are .*robust"),
         ({"overrides": ["training.epochs=0"]}, InvalidInput, "training.epochs"),
-        ({"overrides": ["windows.kind=pad", "windows.step_s=1.0"]}, InvalidInput, "windows.step_s: contradicts windows.kind"),
+        (
+            {"overrides": ["windows.kind=pad", "windows.step_s=1.0"]},
+            InvalidInput,
+            "windows.step_s: has no meaning for windows.kind 'pad'",
+        ),
         ({"overrides": ["seed=3"], "seed": 4}, InvalidInput, "overrides, seed=3: contradicts the form's own field"),
         ({"gpus": 1, "overrides": ["training.device=cpu"]}, InvalidInput, "training.device=cpu: contradicts"),
         ({"preset": "smoke", "parts": 9}, InvalidInput, "parts: 9 parts for 1 members"),
