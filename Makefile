@@ -49,7 +49,7 @@ demo: $(SETUP) ## Recordings → model → served answer (MANIFEST=rows.csv NOIS
 .PHONY: test
 test: $(SETUP) check servers ## Everything: checks, then all tests, against real servers where they can be had
 	@eval "$$($(BIN)/python tests/servers/servers.py env)"; \
-	status=0; $(PYTEST) || status=$$?; \
+	status=0; $(PYTEST) || status=$$?; $(PYTEST) tests/dags || status=$$?; \
 	$(BIN)/python tests/servers/servers.py stop; exit $$status
 
 .PHONY: test-unit
@@ -63,6 +63,10 @@ test-integration: $(SETUP) servers ## Contract suites and integration tests agai
 .PHONY: test-system
 test-system: $(SETUP) ## Whole flows as processes
 	@$(PYTEST) tests/system
+
+.PHONY: test-dags
+test-dags: $(SETUP) ## The DAGs and their pods, against a scripted cluster
+	@$(PYTEST) tests/dags
 
 .PHONY: check
 check: $(SETUP) ## Format, lint, types and the import contracts

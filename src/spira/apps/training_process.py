@@ -24,6 +24,7 @@ _LOGGED_EVERY_S = 15.0
 def run_step_process(name: str) -> dict[str, Any]:
     """The outcome as JSON values; also written to the progress descriptor, like an error's parts."""
     settings = settings_of(StepSettings)
+    _bound_patience()
     voice = _Voice(settings.step_progress_fd)
     try:
         receipt = with_receipt(settings, name, lambda objects: _run(name, settings, voice, objects))
@@ -34,6 +35,12 @@ def run_step_process(name: str) -> dict[str, Any]:
     told = receipt.model_dump(mode="json", include={"manifest", "reused", "repaired"})
     voice.say(told)
     return told
+
+
+def _bound_patience() -> None:
+    """MLflow's client tries a registry that is gone for many minutes; the step's next try does that better."""
+    for name, value in (("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3"), ("MLFLOW_HTTP_REQUEST_TIMEOUT", "60")):
+        os.environ.setdefault(name, value)  # noqa: TID251 - this process's own, for a library that reads nothing else
 
 
 def _run(name: str, settings: StepSettings, voice: _Voice, objects: Objects) -> Receipt:
