@@ -31,8 +31,9 @@ from spira.apps.training_inputs import outside_inputs
 from spira.apps.training_settings import TrainingSettings, in_workspace
 from spira.infra.objects.file_objects import FileObjects
 from spira.infra.objects.port import Objects
-from spira.orchestration.contract import Done, Progress, Request, find_done, run_step
-from spira.orchestration.steps import plan
+from spira.orchestration.contract import Done, Request, find_done, run_step
+from spira.orchestration.planning import plan
+from spira.orchestration.workbench import Progress
 from spira.training.core.config import TrainingConfig, read_preset
 
 PEOPLE = 24

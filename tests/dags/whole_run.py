@@ -18,10 +18,13 @@ from scripted_kubernetes import RUNNING, Body, Kubernetes, Moment, ended, enviro
 
 from spira.infra.objects.file_objects import FileObjects
 from spira.infra.objects.port import Objects
-from spira.orchestration.contract import Outside, Request, Workbench, run_step
+from spira.orchestration.contract import Request, run_step
+from spira.orchestration.manifest import Outside
+from spira.orchestration.planning import plan
 from spira.orchestration.process import store_config
 from spira.orchestration.receipts import Receipt, write_receipt
-from spira.orchestration.steps import STEPS, plan, step_named
+from spira.orchestration.steps import STEPS, step_named
+from spira.orchestration.workbench import Workbench
 
 CONFIG: dict[str, Any] = {section: {} for step in STEPS for section in step.sections} | {"seed": 1}
 FACTS = {

@@ -34,7 +34,7 @@ from table import Table
 from spira.infra.mlflow_registry import MlflowRegistry
 from spira.infra.objects.port import Objects
 from spira.infra.stores import open_objects
-from spira.orchestration.contract import Manifest, read_manifest
+from spira.orchestration.manifest import Manifest, read_manifest
 
 DAG = "spira_training"
 MODEL = "spira-e2e"

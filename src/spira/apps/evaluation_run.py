@@ -16,9 +16,11 @@ from spira.apps.training_views import progress_bar
 from spira.infra.objects.port import Objects
 from spira.infra.stores import open_objects
 from spira.kernel.errors import InvalidInput, Problem
-from spira.orchestration.contract import Manifest, Outside, Progress, Request, read_manifest, run_step
+from spira.orchestration.contract import Request, run_step
+from spira.orchestration.manifest import Manifest, Outside, read_manifest
 from spira.orchestration.receipts import Receipt
 from spira.orchestration.steps import RESCORE
+from spira.orchestration.workbench import Progress
 from spira.training.adapters.recordings import LocatedRecordings
 from spira.training.core.config import TrainingConfig, config_of
 from spira.training.core.strict_json import parse
@@ -59,7 +61,6 @@ def run_evaluation(request: EvaluationRequest) -> dict[str, Any]:
                 lambda bench: rescore(bench, settings),
                 objects=objects,
                 tell=_told_to(tell),
-                image=settings.image,
             )
             told = told_of(done.manifest, objects=objects)
             return Receipt(
@@ -86,6 +87,7 @@ def _request(request: EvaluationRequest, settings: TrainingSettings) -> Request:
         outside["noise"] = outside_manifest(location_of(request.noise), columns=columns, recordings=recordings)
     return Request(
         step=RESCORE,
+        image=settings.image,
         config=config.model_dump(mode="json"),
         parameters={"allow_seen": int(request.allow_seen)},
         outside=outside,

@@ -18,10 +18,11 @@ from spira.apps.training_settings import ReceiptSettings
 from spira.infra.objects.port import Objects
 from spira.kernel.errors import Conflict, InvalidInput, NotFound, Problem
 from spira.kernel.ids import sha256_hex
-from spira.orchestration.contract import Outside, digest_of
+from spira.orchestration.manifest import Outside, digest_of
+from spira.orchestration.planning import Planned, plan
 from spira.orchestration.process import store_config
 from spira.orchestration.receipts import Receipt
-from spira.orchestration.steps import STEPS, Planned, plan
+from spira.orchestration.steps import STEPS
 from spira.training.adapters.recordings import LocatedRecordings
 from spira.training.core.config import TrainingConfig
 from spira.training.use_cases.accept_dataset import last_accepted, read_accepted

@@ -9,7 +9,7 @@ from spira.apps.training_settings import PROJECT, TrainingSettings, pseudonym_ke
 from spira.infra.stores import open_objects
 from spira.kernel.errors import InvalidInput, NotFound, Problem
 from spira.kernel.ids import sha256_hex
-from spira.orchestration.contract import Outside, digest_of
+from spira.orchestration.manifest import Outside, digest_of
 from spira.privacy.pseudonyms import Pseudonyms
 from spira.training.adapters.manifests import parse_manifest
 from spira.training.adapters.recordings import LocatedRecordings

@@ -13,9 +13,11 @@ from spira.apps.training_settings import StepSettings
 from spira.apps.training_told import told_of
 from spira.infra.objects.port import Objects
 from spira.kernel.errors import SpiraError
-from spira.orchestration.contract import Outside, Progress, Request, run_step
+from spira.orchestration.contract import Request, run_step
+from spira.orchestration.manifest import Outside
 from spira.orchestration.receipts import Receipt, refusal_of
 from spira.orchestration.steps import step_named
+from spira.orchestration.workbench import Progress
 
 _TOLD_EVERY_S = 0.1
 _LOGGED_EVERY_S = 15.0
@@ -52,6 +54,7 @@ def _run(name: str, settings: StepSettings, voice: _Voice, objects: Objects) -> 
         parameters=settings.step_parameters,
         inputs=settings.step_inputs,
         outside={label: Outside(**one) for label, one in settings.step_outside.items()},
+        image=settings.image,
     )
     done = run_step(
         request,
@@ -60,7 +63,6 @@ def _run(name: str, settings: StepSettings, voice: _Voice, objects: Objects) -> 
         tell=voice.progress,
         resume=settings.step_resume,
         force=settings.step_force,
-        image=settings.image,
     )
     return Receipt(
         label=name,

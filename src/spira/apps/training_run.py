@@ -16,9 +16,10 @@ from spira.infra.objects.port import Objects
 from spira.infra.stores import open_objects
 from spira.kernel.errors import InvalidInput, Problem
 from spira.orchestration.contract import Done
+from spira.orchestration.planning import plan
 from spira.orchestration.process import Run, run_locally
 from spira.orchestration.runs import record_run
-from spira.orchestration.steps import plan, step_named
+from spira.orchestration.steps import step_named
 from spira.training.core.config import TrainingConfig, read_config, read_preset
 
 DEFAULT_PRESET = "robust"

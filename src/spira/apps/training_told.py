@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from spira.infra.objects.port import Objects
-from spira.orchestration.contract import Manifest
+from spira.orchestration.manifest import Manifest
 
 FIGURES = (
     "auc",

@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from spira.orchestration import contract
+from spira.orchestration import workbench
 from spira.orchestration.contract import Done
-from spira.orchestration.steps import Planned
+from spira.orchestration.planning import Planned
 from spira.training.adapters.report import estimate
 from spira.training.ports import Tell
 
@@ -46,7 +46,7 @@ class ProgressWatcher:
             text = f"{one.label:<15} {one.step.does}"
             self._tasks[one.label] = self._bars.add_task(text, total=None, start=False, note="")
 
-    def progressed(self, label: str, progress: contract.Progress) -> None:
+    def progressed(self, label: str, progress: workbench.Progress) -> None:
         task = self._tasks[label]
         self._bars.start_task(task)
         self._bars.update(task, completed=progress.done, total=progress.total, note=progress.note)

@@ -23,8 +23,11 @@ from spira.infra.objects.port import Objects
 from spira.kernel import errors
 from spira.kernel.errors import InvalidInput, Problem, SpiraError
 from spira.kernel.ids import sha256_hex
-from spira.orchestration.contract import Done, Outside, Progress, Request, find_done, read_manifest
-from spira.orchestration.steps import STEPS, Planned
+from spira.orchestration.contract import Done, Request, find_done
+from spira.orchestration.manifest import Outside, read_manifest
+from spira.orchestration.planning import Planned
+from spira.orchestration.steps import STEPS
+from spira.orchestration.workbench import Progress
 
 COMMAND = (sys.executable, "-m", "spira.apps.cli", "step")
 _GRACE_S = 10.0
@@ -92,6 +95,7 @@ def request_of(planned: Planned, run: Run, done: Mapping[str, Done]) -> Request:
         parameters=planned.parameters,
         inputs={label: done[label].manifest_key for label in planned.after},
         outside=run.outside,
+        image=run.environment.get("SPIRA_IMAGE", ""),
     )
 
 

@@ -20,9 +20,10 @@ from spira.apps.training_run import TrainRequest, config_of_request
 from spira.apps.training_settings import environment_of, in_workspace
 from spira.infra.objects.file_objects import FileObjects
 from spira.kernel.errors import InvalidInput, SpiraError, Unavailable
-from spira.orchestration.contract import Done, Progress
+from spira.orchestration.contract import Done
+from spira.orchestration.planning import Planned, plan
 from spira.orchestration.process import Run, run_locally
-from spira.orchestration.steps import Planned, plan
+from spira.orchestration.workbench import Progress
 
 RATE = 16_000
 FIT = ("training.epochs=2", "training.batch_recordings=4", 'publication.tolerated=["*"]')

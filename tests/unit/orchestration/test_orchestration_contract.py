@@ -1,22 +1,17 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from spira.infra.objects.file_objects import FileObjects
 from spira.kernel.errors import Conflict, NotFound
-from spira.orchestration.contract import (
-    Body,
-    Outside,
-    Request,
-    Workbench,
-    code_digest,
-    find_done,
-    read_manifest,
-    run_step,
-)
-from spira.orchestration.steps import STEPS, Step, plan, step_named
+from spira.orchestration.contract import Request, find_done, run_step
+from spira.orchestration.manifest import Outside, code_digest, read_manifest
+from spira.orchestration.planning import plan
+from spira.orchestration.steps import STEPS, Step, step_named
+from spira.orchestration.workbench import Body, Workbench
 
 COUNT = Step(name="validate", does="count", sections=("seed",), outside=("dataset",), code=("kernel/ids.py",))
 SUM = Step(name="features", does="sum", sections=("augmentation",), reads=("validate",), code=("kernel/ids.py",))
@@ -115,6 +110,17 @@ def test_other_input_configuration_or_parameters_are_other_work(objects: FileObj
     assert len(calls) == len(set(calls)) == 3
 
 
+def test_another_image_or_another_library_is_other_work(objects: FileObjects, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = replace(count(), image="sha256:1")
+    keys = [run_step(one, writing(b"x"), objects=objects).manifest_key for one in (count(), made)]
+
+    assert keys[0] != keys[1]
+    assert find_done(replace(count(), image="sha256:2"), objects=objects) is None
+    monkeypatch.setattr("spira.orchestration.contract.libraries", lambda: {"torch": "2.12.0"})
+    assert find_done(count(), objects=objects) is None
+    assert find_done(made, objects=objects) is not None
+
+
 def test_equal_outputs_of_other_work_let_the_next_step_be_skipped(objects: FileObjects) -> None:
     first = run_step(count(), writing(b"same"), objects=objects)
     other = run_step(count(digest="d2"), writing(b"same"), objects=objects)
@@ -145,7 +151,7 @@ def test_of_two_that_race_one_manifest_wins_and_both_go_on_with_it(objects: File
 
 
 def test_a_manifest_tells_everything_that_decided_it(objects: FileObjects) -> None:
-    done = run_step(count(), writing(b"x"), objects=objects, image="sha256:abc")
+    done = run_step(replace(count(), image="sha256:abc"), writing(b"x"), objects=objects)
 
     kept = read_manifest(objects, done.manifest_key)
     assert (kept.seed, kept.config, kept.inputs) == (1, {"seed": 1}, {"dataset": "d1"})

@@ -11,15 +11,18 @@ import pytest
 
 from spira.infra.objects.file_objects import FileObjects
 from spira.kernel.errors import InvalidInput, SpiraError
-from spira.orchestration.contract import Done, Outside, Progress
+from spira.orchestration.contract import Done
+from spira.orchestration.manifest import Outside
+from spira.orchestration.planning import Planned, plan
 from spira.orchestration.process import Run, run_locally
-from spira.orchestration.steps import Planned, plan
+from spira.orchestration.workbench import Progress
 
 WORKER = """
 import json, os, sys, time
 from pathlib import Path
 from spira.infra.objects.file_objects import FileObjects
-from spira.orchestration.contract import Outside, Request, run_step
+from spira.orchestration.contract import Request, run_step
+from spira.orchestration.manifest import Outside
 from spira.orchestration.steps import step_named
 
 def say(**line):

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from spira.infra.objects.file_objects import FileObjects
-from spira.orchestration.contract import Outside, Request, Workbench, run_step
+from spira.orchestration.contract import Request, run_step
+from spira.orchestration.manifest import Outside
 from spira.orchestration.steps import STEPS, Step, step_named
+from spira.orchestration.workbench import Workbench
 
 FIRST = Step(name="validate", does="write", sections=(), outside=("dataset",), code=("kernel/ids.py",))
 SECOND = Step(

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from spira.orchestration.contract import Progress, Workbench
+from spira.orchestration.workbench import Progress, Workbench
 from spira.training.core.cohort import Cohort
 from spira.training.core.config import TrainingConfig
 

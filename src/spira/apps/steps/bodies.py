@@ -13,7 +13,7 @@ from spira.apps.steps.rescore import rescore
 from spira.apps.steps.train import train
 from spira.apps.steps.validate import validate
 from spira.apps.training_settings import TrainingSettings
-from spira.orchestration.contract import Body, Workbench
+from spira.orchestration.workbench import Body, Workbench
 
 _BODIES: Mapping[str, Callable[[Workbench, TrainingSettings], None]] = {
     "validate": validate,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from spira.apps.training_inputs import model_inside
 from spira.apps.training_settings import TrainingSettings
 from spira.kernel.errors import Conflict, InvalidInput, NotFound, Problem
-from spira.orchestration.contract import Outside
+from spira.orchestration.manifest import Outside
 
 if TYPE_CHECKING:
     from spira.infra.mlflow_registry import MlflowRegistry

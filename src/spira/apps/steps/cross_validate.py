@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from spira.apps.steps.bench import cohort_of, config_of, labels_of, model_folder, teller
 from spira.apps.training_settings import TrainingSettings
-from spira.orchestration.contract import Workbench
+from spira.orchestration.workbench import Workbench
 from spira.training.adapters.recordings import LocatedRecordings
 from spira.training.core.cohort import Cohort, Split
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from spira.apps.steps.bench import MODEL_FILES, cohort_of, config_of, labels_of, read_json, teller
 from spira.apps.training_settings import TrainingSettings
 from spira.kernel.errors import Conflict
-from spira.orchestration.contract import Workbench
+from spira.orchestration.workbench import Workbench
 from spira.training.core.cohort import Cohort, Split, held_out, split
 from spira.training.core.config import TrainingConfig
 

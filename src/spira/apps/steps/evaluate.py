@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from spira.apps.steps.bench import cohort_of, config_of, model_folder, read_json, teller
 from spira.apps.steps.champion import open_champion
 from spira.apps.training_settings import TrainingSettings
-from spira.orchestration.contract import Workbench
+from spira.orchestration.workbench import Workbench
 from spira.training.adapters.recordings import LocatedRecordings
 from spira.training.core.cohort import Cohort, Split
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from spira.apps.steps.bench import cohort_of, config_of, teller
 from spira.apps.training_settings import TrainingSettings
-from spira.orchestration.contract import Workbench
+from spira.orchestration.workbench import Workbench
 from spira.training.adapters.recordings import LocatedRecordings
 
 

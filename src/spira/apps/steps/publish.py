@@ -8,7 +8,7 @@ from typing import Any
 from spira.apps.steps.bench import config_of, model_folder, read_json
 from spira.apps.training_settings import TrainingSettings
 from spira.kernel.ids import sha256_hex
-from spira.orchestration.contract import Workbench
+from spira.orchestration.workbench import Workbench
 
 _CARD = "card.md"
 _CARD_PAGE = "card.html"

@@ -12,7 +12,8 @@ from spira.apps.steps.validate import check_inputs
 from spira.apps.training_inputs import model_inside
 from spira.apps.training_settings import TrainingSettings
 from spira.kernel.errors import Conflict, InvalidInput, NotFound, Problem
-from spira.orchestration.contract import Outside, Workbench
+from spira.orchestration.manifest import Outside
+from spira.orchestration.workbench import Workbench
 from spira.training.adapters.recordings import LocatedRecordings
 
 if TYPE_CHECKING:

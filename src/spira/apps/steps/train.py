@@ -12,7 +12,8 @@ from spira.apps.steps.bench import cohort_of, config_of, labels_of, teller
 from spira.apps.steps.checkpoints import ScratchCheckpoints
 from spira.apps.steps.train_ranks import Job, fit_in_processes
 from spira.apps.training_settings import TrainingSettings
-from spira.orchestration.contract import Workbench, digest_of
+from spira.orchestration.manifest import digest_of
+from spira.orchestration.workbench import Workbench
 from spira.training.core.cohort import Cohort, Split, held_out, split
 from spira.training.core.config import TrainingConfig
 

@@ -9,7 +9,7 @@ from spira.apps.training_inputs import outside_manifest, pseudonyms, read_table
 from spira.apps.training_settings import TrainingSettings
 from spira.kernel.errors import Conflict, InvalidInput
 from spira.kernel.ids import sha256_hex
-from spira.orchestration.contract import Workbench
+from spira.orchestration.workbench import Workbench
 from spira.training.adapters.recordings import LocatedRecordings
 from spira.training.core.dataset import DatasetConfig, Table
 from spira.training.core.drift import Summary
