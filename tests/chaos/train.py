@@ -21,7 +21,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import numpy as np
 import soundfile
@@ -104,7 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0 if found["unequal"] == 0 and len(found["kills"]) >= given.kills else 1
 
 
-def chaos(folder: Path, *, kills: int, seed: int) -> dict:
+def chaos(folder: Path, *, kills: int, seed: int) -> dict[str, Any]:
     """Fits that are killed until there were `kills`; each is compared with the unbroken one."""
     chance = random.Random(seed)
     beds = {name: prepare(folder / name, words) for name, words in RECIPES.items()}
@@ -222,8 +222,8 @@ def _one_process(bed: Bed, *, interval_s: float, resume: bool, kill_after: int |
     os.close(write_end)
     told = []
     with os.fdopen(read_end) as lines:
-        for line in lines:
-            told.append(int(line))
+        for word in lines:
+            told.append(int(word))
             if len(told) == kill_after:
                 time.sleep(0.004 * delay_s)
                 os.kill(child, signal.SIGKILL)
@@ -231,7 +231,7 @@ def _one_process(bed: Bed, *, interval_s: float, resume: bool, kill_after: int |
     return told
 
 
-def _json(config: TrainingConfig) -> dict:
+def _json(config: TrainingConfig) -> dict[str, Any]:
     return config.model_dump(mode="json")
 
 
@@ -249,7 +249,7 @@ def _data_set(folder: Path) -> Path:
     return folder / "manifest.csv"
 
 
-def _table(found: dict) -> str:
+def _table(found: dict[str, Any]) -> str:
     lines = [
         f"seed {found['seed']}",
         f"{'recipe':<12}{'checkpoints':>12}{'killed at':>11}{'went on at':>12}{'lost':>16}",

@@ -27,7 +27,7 @@ from scripted_kubernetes import Body, Kubernetes, environment_of, serving  # noq
 DIGEST = "sha256:" + 64 * "a"
 IMAGE = f"registry.example/spira/ml@{DIGEST}"
 MANIFEST = "steps/validate/abc/manifest.json"
-PREPARED = {
+PREPARED: dict[str, Any] = {
     "label": "prepare",
     "manifest": "plans/p.json",
     "told": {

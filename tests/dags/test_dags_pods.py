@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from conftest import IMAGE, PREPARED, Task, World
 from scripted_kubernetes import Body, environment_of
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
 
 VALIDATED = {"label": "validate", "manifest": "steps/validate/abc/manifest.json"}
 
@@ -120,9 +123,9 @@ def test_a_run_that_a_new_data_set_started_takes_its_manifest_from_the_event(
     from spira.orchestration.pod_environment import run_parameters
 
     event = SimpleNamespace(extra=extra)
-    context = {"params": {"manifest": None, "preset": "robust"}, "triggering_asset_events": {"asset": [event]}}
+    given = {"params": {"manifest": None, "preset": "robust"}, "triggering_asset_events": {"asset": [event]}}
 
-    assert run_parameters(context) == {"manifest": "s3://b/new.csv", "preset": "robust"}
+    assert run_parameters(cast("Context", given)) == {"manifest": "s3://b/new.csv", "preset": "robust"}
 
 
 def test_a_gpu_is_asked_for_by_training_alone(world: World) -> None:

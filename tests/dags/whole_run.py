@@ -27,7 +27,7 @@ from spira.orchestration.steps import STEPS, step_named
 from spira.orchestration.workbench import Workbench
 
 CONFIG: dict[str, Any] = {section: {} for step in STEPS for section in step.sections} | {"seed": 1}
-FACTS = {
+FACTS: dict[str, dict[str, Any]] = {
     "evaluate": {"auc": 0.93, "auc_low": 0.9, "auc_high": 0.96, "n": 40, "verdict": "PASS", "gates": []},
     "publish": {"model": "robust", "version": "7", "alias": "challenger"},
 }

@@ -155,12 +155,13 @@ class Airflow:
             raise Failed(f"{method} {path}: {answer.status_code} {answer.text}")
         return answer.json()
 
-    def _found(self, path: str) -> Any:
+    def _found(self, path: str) -> dict[str, Any] | None:
         answer = self._http.get(path)
         if answer.status_code == httpx.codes.NOT_FOUND:
             return None
         answer.raise_for_status()
-        return answer.json()
+        found: dict[str, Any] = answer.json()
+        return found
 
 
 def _standalone() -> ModuleType:

@@ -57,7 +57,7 @@ def node_address() -> str:
     if named:
         return named
     addresses = kubectl_json("get", "nodes")["items"][0]["status"]["addresses"]
-    internal = [one["address"] for one in addresses if one["type"] == "InternalIP"]
+    internal: list[str] = [one["address"] for one in addresses if one["type"] == "InternalIP"]
     found = next(filter(is_ours, internal), None)
     if found is None:
         raise Failed("the node is another machine: name an address of this one that pods reach with NODE_ADDRESS")

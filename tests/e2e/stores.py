@@ -45,9 +45,13 @@ class Stores:
     def client(self) -> Any:
         import boto3
 
-        names = {"aws_access_key_id": "AWS_ACCESS_KEY_ID", "aws_secret_access_key": "AWS_SECRET_ACCESS_KEY"}
-        keys = {theirs: self.keys[ours] for theirs, ours in names.items()}
-        return boto3.client("s3", endpoint_url=self.s3, region_name="us-east-1", **keys)
+        return boto3.client(
+            "s3",
+            endpoint_url=self.s3,
+            region_name="us-east-1",
+            aws_access_key_id=self.keys["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=self.keys["AWS_SECRET_ACCESS_KEY"],
+        )
 
     def upload(self, folder: Path, prefix: str) -> str:
         """All files of `folder`; gives the address of the folder in the bucket of recordings."""

@@ -5,11 +5,21 @@ from __future__ import annotations
 import importlib
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 
 from spira.apps import cli
-from spira.kernel.errors import Conflict, Forbidden, InvalidInput, NotFound, Problem, Unauthenticated, Unavailable
+from spira.kernel.errors import (
+    Conflict,
+    Forbidden,
+    InvalidInput,
+    NotFound,
+    Problem,
+    SpiraError,
+    Unauthenticated,
+    Unavailable,
+)
 
 HEAVY = ("torch", "torchaudio", "mlflow", "pandas", "scipy", "sklearn", "numpy", "flask", "boto3", "kafka", "pymongo")
 
@@ -53,7 +63,7 @@ def test_every_command_of_the_help_exists_and_explains_itself(name: str, capsys:
     ],
 )
 def test_every_branch_of_the_error_tree_has_its_exit_code(error: Exception, code: int) -> None:
-    assert isinstance(error, cli.SpiraError)
+    assert isinstance(error, SpiraError)
     assert cli.exit_code(error) == code
 
 
@@ -73,7 +83,7 @@ def test_all_problems_are_told_and_named(capsys: pytest.CaptureFixture[str], mon
     assert "row 3, label: unknown label 'x' (control or patient)" in told
 
 
-def _refuse(problems: list[Problem]) -> object:
+def _refuse(problems: list[Problem]) -> Callable[..., None]:
     def app(*_: object, **__: object) -> None:
         raise InvalidInput.of(problems)
 

@@ -87,7 +87,8 @@ def test_it_learns_where_in_the_window_a_sign_is_without_being_told() -> None:
     with one_thread():
         for _ in range(25):
             optimiser.zero_grad()
-            torch.nn.functional.binary_cross_entropy_with_logits(made(values, mask), targets.float()).backward()
+            loss = torch.nn.functional.binary_cross_entropy_with_logits(made(values, mask), targets.float())
+            loss.backward()  # type: ignore[no-untyped-call]  # torch's has no annotations
             optimiser.step()
         found = (made(values, mask) > 0).long()
 

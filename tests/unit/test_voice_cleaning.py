@@ -22,7 +22,8 @@ KINDS = [
 def voice(*, seconds: float = 1.0) -> FloatArray:
     """A buzz with overtones up to 8 kHz; it starts and ends with a sounding sample."""
     time = (np.arange(round(seconds * SAMPLE_RATE)) + 0.5) / SAMPLE_RATE
-    return sum(0.2 / k * np.cos(2 * np.pi * 150 * k * time + k) for k in range(1, 53)).astype(np.float32)
+    overtones = sum(0.2 / k * np.cos(2 * np.pi * 150 * k * time + k) for k in range(1, 53))
+    return np.asarray(overtones).astype(np.float32)
 
 
 def tone(hz: float) -> FloatArray:

@@ -90,7 +90,8 @@ def as_torch_composes_it(network: SpiraConv, values: Tensor) -> Tensor:
 def gradients(network: SpiraConv, logits: Tensor) -> dict[str, Tensor]:
     network.zero_grad()
     targets = (torch.arange(len(logits)) % 2).to(logits)
-    nn.functional.binary_cross_entropy_with_logits(logits, targets).backward()  # type: ignore[no-untyped-call]
+    loss = nn.functional.binary_cross_entropy_with_logits(logits, targets)
+    loss.backward()  # type: ignore[no-untyped-call]  # torch's has no annotations
     return {name: one.grad.clone() for name, one in network.named_parameters() if one.grad is not None}
 
 
@@ -124,7 +125,8 @@ def test_a_window_has_the_same_logit_to_the_bit_in_any_company_of_the_convolutio
 
     with torch.inference_mode():
         together = network._by_columns(values.unsqueeze(1))
-        alone = torch.cat([network._by_columns(one.clone().unsqueeze(1)) for one in values.split(1)])
+        windows = values.split(1)  # type: ignore[no-untyped-call]  # torch's has no annotations
+        alone = torch.cat([network._by_columns(one.clone().unsqueeze(1)) for one in windows])
 
     assert together.equal(alone)
 

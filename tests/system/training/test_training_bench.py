@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,7 @@ from spira.apps.bench import app
 
 
 @pytest.fixture
-def clips(tmp_path: Path) -> Iterator[Path]:
+def clips(tmp_path: Path) -> Path:
     for number, seconds in enumerate((4.5, 1.0, 6.2)):
         samples = 0.1 * np.random.default_rng(number).standard_normal(round(seconds * 48_000))
         soundfile.write(tmp_path / f"{number}.wav", samples, 48_000, subtype="PCM_16")

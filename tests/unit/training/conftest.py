@@ -71,7 +71,12 @@ class Toy:
         }
 
     def fit(self, checkpoints: MemoryCheckpoints | None = None, **options: Any) -> tuple[Member, ...]:
-        given = {"sides": self.sides(), "config": self.config, "compute": CPU, "tell": lambda *_: None} | options
+        given: dict[str, Any] = {
+            "sides": self.sides(),
+            "config": self.config,
+            "compute": CPU,
+            "tell": lambda *_: None,
+        } | options
         sides = given.pop("sides")
         return fit_members(self.cohort, self.windows, sides, checkpoints=checkpoints or MemoryCheckpoints(), **given)
 

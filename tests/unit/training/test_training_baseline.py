@@ -26,7 +26,7 @@ def cohort_of(labels: list[int]) -> Cohort:
                 sha256="",
                 duration_s=1.0,
                 participant=f"p{n}",
-                label=label,  # type: ignore[arg-type]  # test
+                label=label,
                 fold=None,
                 matched_pair=None,
                 age=None,
@@ -49,7 +49,9 @@ def test_the_frozen_numbers_score_as_scikit_learn_does() -> None:
     fitted = fit_baseline(rows, cohort, range(60))
     again = PlainModel.model_validate_json(fitted.model_dump_json())
 
-    pipeline = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=1000)).fit(rows, labels)
+    scaler = StandardScaler()  # type: ignore[no-untyped-call]  # scikit-learn has no annotations
+    regression = LogisticRegression(C=0.1, max_iter=1000)  # type: ignore[no-untyped-call]  # likewise
+    pipeline = make_pipeline(scaler, regression).fit(rows, labels)  # type: ignore[no-untyped-call]  # likewise
     assert again.scores(rows).tolist() == pytest.approx(pipeline.predict_proba(rows)[:, 1].tolist(), abs=1e-9)
     assert again == fitted
     assert again.people == 60

@@ -243,9 +243,14 @@ def test_a_model_is_tried_under_every_condition(tmp_path: Path, loud_is_ill: Scr
 def test_the_battery_never_hears_the_training_side_of_the_noise(tmp_path: Path, loud_is_ill: ScreeningModel) -> None:
     files = Files(tmp_path)
     cohort = cohort_in(files)
-    heard = []
+    heard: list[str] = []
     read = files.read
-    files.read = lambda location: (heard.append(location), read(location))[1]  # type: ignore[method-assign]
+
+    def listened(location: str) -> bytes:
+        heard.append(location)
+        return read(location)
+
+    files.read = listened  # type: ignore[method-assign]  # these recordings alone are listened to
 
     run_battery(loud_is_ill, cohort, [0], recordings=files, config=CONFIG, seed=1, tell=tell)
 

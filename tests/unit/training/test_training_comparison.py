@@ -45,7 +45,7 @@ def two_models(random: np.random.Generator, *, n: int, candidate: float, champio
 
 
 def distance_of(area: float) -> float:
-    return NormalDist().inv_cdf(area) * 2.0**0.5
+    return float(NormalDist().inv_cdf(area) * 2.0**0.5)
 
 
 def test_the_spread_of_a_difference_is_delongs() -> None:

@@ -101,7 +101,8 @@ def windows_of(found: Sequence[tuple[str, bytes]]) -> Found:
     whole: Found = {}
     for name, data in found:
         tensors = load(data)
-        for index in tensors["recording"].unique().tolist():
+        present = tensors["recording"].unique()  # type: ignore[no-untyped-call]  # torch's has no annotations
+        for index in present.tolist():
             rows = tensors["recording"] == index
             assert (index, version_of(name)) not in whole
             whole[index, version_of(name)] = tensors["values"][rows], tensors["mask"][rows]
@@ -250,9 +251,8 @@ def test_shards_are_what_training_reads(stored: Stored, tmp_path: Path) -> None:
 
 def by_librosa(window: FloatArray, kind: str) -> npt.NDArray[np.float64]:
     """The features from an independent implementation, [T, F]."""
-    spectra = {"n_fft": 512, "win_length": 400, "hop_length": 160, "pad_mode": "reflect"}
     double = window.astype(np.float64)
-    power = np.abs(librosa.stft(double, **spectra)) ** 2
+    power = np.abs(librosa.stft(double, n_fft=512, win_length=400, hop_length=160, pad_mode="reflect")) ** 2
     if kind == "spectrogram":
         return np.asarray(power.T)
     bands = librosa.filters.mel(sr=16_000, n_fft=512, n_mels=20, htk=True, norm=None, dtype=np.float64)

@@ -93,7 +93,8 @@ def test_recalibration_agrees_with_scikit_learn_without_a_penalty() -> None:
     scores, labels = np.array([one.score for one in group]), np.array([one.label for one in group])
 
     line = recalibration(scores, labels)
-    fitted = LogisticRegression(C=1e12, tol=1e-10).fit(np.log(scores / (1 - scores))[:, None], labels)
+    regression = LogisticRegression(C=1e12, tol=1e-10)  # type: ignore[no-untyped-call]  # scikit-learn has no annotations
+    fitted = regression.fit(np.log(scores / (1 - scores))[:, None], labels)
 
     assert line is not None
     assert line[0].value == pytest.approx(float(fitted.coef_[0, 0]), abs=1e-4)

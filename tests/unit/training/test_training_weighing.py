@@ -14,9 +14,10 @@ from spira.training.core.weighted import effective_size, weighted_auc
 
 REWEIGHT = BalanceConfig(policy="reweight")
 MATCH = BalanceConfig(policy="match")
+Person = tuple[int, float | None, str]
 
 
-def cohort_of(people: list[tuple[int, float | None, str]], *, takes: int = 1) -> Cohort:
+def cohort_of(people: list[Person], *, takes: int = 1) -> Cohort:
     """People as (label, age, sex)."""
     return Cohort(
         recordings=tuple(
@@ -124,7 +125,7 @@ def test_as_many_patients_as_possible_are_matched() -> None:
 
 
 def test_somebody_without_an_age_has_no_match_but_a_weight() -> None:
-    people = [(i % 2, float(30 + i % 40), "fm"[(i // 2) % 2]) for i in range(80)]
+    people: list[Person] = [(i % 2, float(30 + i % 40), "fm"[(i // 2) % 2]) for i in range(80)]
     people[5] = (1, None, "f")
 
     assert weights_of(cohort_of(people), MATCH)[5] == 0.0
@@ -141,7 +142,7 @@ def test_without_age_and_sex_everybody_counts_one(policy: str) -> None:
 
 
 def test_a_person_counts_once_however_many_recordings_there_are() -> None:
-    people = [(i % 2, float(30 + i % 40), "fm"[(i // 2) % 2]) for i in range(80)]
+    people: list[Person] = [(i % 2, float(30 + i % 40), "fm"[(i // 2) % 2]) for i in range(80)]
 
     one, three = (
         participant_weights(c, range(len(c.recordings)), REWEIGHT)
