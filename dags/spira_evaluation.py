@@ -72,7 +72,8 @@ def spira_evaluation() -> None:
         failed = approval.failed_gates(scored)
         if failed:
             raise AirflowFailException("\n".join(["failed gates", *failed]))
-        return scored["told"]
+        told: dict[str, Any] = scored["told"]
+        return told
 
     verdict(pod("rescore").output)
 

@@ -107,7 +107,8 @@ def spira_training() -> None:
     @task
     def pieces(prepared: dict[str, Any], step: str) -> list[dict[str, Any]]:
         """What a mapped task is mapped over; Airflow maps over whole values alone."""
-        return prepared["told"]["steps"][step]
+        found: list[dict[str, Any]] = prepared["told"]["steps"][step]
+        return found
 
     @task
     def confirm(published: dict[str, Any], answer: dict[str, Any]) -> dict[str, Any]:
@@ -137,7 +138,8 @@ def spira_training() -> None:
         retries=1,
     )
     published.operator >> approved
-    confirm(published, approved.output)
+    answer: Any = approved.output
+    confirm(published, answer)
 
 
 DAG = spira_training()

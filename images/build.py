@@ -61,7 +61,8 @@ class Docker:
         call(self.program, "push", remote)
         digests = answer(self.program, "image", "inspect", "--format", "{{json .RepoDigests}}", remote)
         name = remote.rpartition(":")[0]
-        return next(one for one in json.loads(digests) if one.partition("@")[0] == name)
+        found: list[str] = json.loads(digests)
+        return next(one for one in found if one.partition("@")[0] == name)
 
 
 @dataclass(frozen=True)
@@ -149,7 +150,8 @@ def tool(wanted: str) -> Tool:
         raise CannotBuild(
             f"not found, or without its daemon: {missing}; name a tool that builds images with IMAGE_TOOL"
         )
-    return {"docker": Docker, "podman": Buildah, "buildah": Buildah}.get(Path(found).name, Own)(found)
+    kinds: dict[str, type[Docker | Buildah]] = {"docker": Docker, "podman": Buildah, "buildah": Buildah}
+    return kinds.get(Path(found).name, Own)(found)
 
 
 def works(program: str) -> bool:

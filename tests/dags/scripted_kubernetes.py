@@ -95,10 +95,14 @@ def environment_of(pod: Body) -> dict[str, str]:
     return {one["name"]: one.get("value", "") for one in pod["spec"]["containers"][0]["env"]}
 
 
+class _Server(ThreadingHTTPServer):
+    request_queue_size = 128  # a busy machine accepts late; a refused call would look like a cluster that is away
+
+
 @contextmanager
 def serving(kubernetes: Kubernetes, folder: Path) -> Iterator[Path]:
     """Serve it; gives a kubeconfig."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(kubernetes))
+    server = _Server(("127.0.0.1", 0), _handler(kubernetes))
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
     config = {
         "apiVersion": "v1",
